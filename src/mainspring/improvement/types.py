@@ -1,0 +1,62 @@
+"""When to retrain and how to release, as a project declares them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from mainspring.core.spec import Duration, Name, Ratio, Section
+
+
+class Retraining(Section):
+    """Which alerts, and which passage of time, ask for a challenger."""
+
+    on_alerts: Annotated[list[Name], Meta(description="Monitors whose alert asks for one.")] = []
+    every: Annotated[
+        Literal["never", "week", "month"] | Duration, Meta(description="And at the latest so often.")
+    ] = "never"
+    cooldown: Annotated[Duration, Meta(description="Not sooner than this after the last.")] = "14d"
+    window: Annotated[
+        Duration | Literal["all"], Meta(description="How much of the past to learn from.")
+    ] = "all"
+
+
+class Comparison(Section):
+    """How challenger and champion are compared on labelled rows neither has learned from."""
+
+    metric: str = "auc"
+    holdout: Annotated[Duration, Meta(description="The newest labelled stretch.")] = "14d"
+    confidence: Ratio = 0.9
+    margin: Annotated[float, Meta(description="Least improvement that counts.")] = 0.0
+    refit: Annotated[
+        bool, Meta(description="After winning, fit again with the held-back stretch included.")
+    ] = True
+
+
+class CanaryStep(Section):
+    """A share of traffic for a stretch of time."""
+
+    share: Ratio
+    hold: Duration
+
+
+class Release(Section):
+    """The way from accepted challenger to champion."""
+
+    shadow: Duration = "3d"
+    canary: list[CanaryStep] = []
+    worse_by: Annotated[
+        float, Meta(ge=0, description="Shadow or canary is stopped when worse by more than this.")
+    ] = 0.02
+    min_rows: Annotated[int, Meta(ge=1, description="Labelled rows before a judgement.")] = 500
+    approval: Annotated[
+        Literal["none", "before_canary"], Meta(description="Where a person must say yes.")
+    ] = "none"
+
+
+class Replay(Section):
+    """Which stretch of recorded history is played through the loop as if it were production."""
+
+    history_until: str
+    until: str | None = None

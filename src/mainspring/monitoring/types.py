@@ -1,0 +1,37 @@
+"""What is watched, as a project declares it, and what a window of watching found."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from mainspring.core.spec import Duration, Name, Ratio, Section
+
+
+class Monitor(Section):
+    """One watched number with the rule that turns it into an alert."""
+
+    watch: Literal["performance", "cost", "drift", "score_drift", "quality", "volume"]
+    metric: Annotated[str | None, Meta(description="For performance: which metric.")] = None
+    at_least: float | None = None
+    at_most: float | None = None
+    drop: Annotated[
+        float | None,
+        Meta(ge=0, description="Alert when worse than the model's own evaluation by this much."),
+    ] = None
+    effect: Annotated[
+        float, Meta(ge=0, le=1, description="Drift: smallest KS or JS distance that counts.")
+    ] = 0.1
+    significance: Annotated[Ratio, Meta(description="Drift: false discovery rate.")] = 0.01
+    min_rows: Annotated[int, Meta(ge=1)] = 300
+    min_coverage: Annotated[Ratio, Meta(description="Share of rows with a label.")] = 0.8
+    patience: Annotated[int, Meta(ge=1, description="Windows in a row before it alerts.")] = 1
+    severity: Literal["info", "warning", "page"] = "warning"
+
+
+class Monitoring(Section):
+    """Window length and the monitors of an endpoint."""
+
+    window: Duration = "7d"
+    monitors: dict[Name, Monitor] = {}

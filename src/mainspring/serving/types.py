@@ -1,0 +1,21 @@
+"""Endpoints as a project declares them; routes, variants and prediction records as served."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from mainspring.core.spec import Column, Section
+
+
+class Endpoint(Section):
+    """Where predictions are asked for."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,127}$")]
+    entity: Annotated[
+        list[Column], Meta(description="Columns whose hash decides the variant; the key if absent.")
+    ] = []
+    batch: Annotated[
+        int, Meta(ge=1, le=100_000, description="Replay: most rows in one request.")
+    ] = 256

@@ -1,0 +1,75 @@
+"""How a model is trained, as a project declares it, and what a training run returns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from mainspring.core.spec import Column, Duration, Name, Ratio, Section
+
+Learner = Annotated[
+    str,
+    Meta(
+        description="'logistic', 'linear', 'gradient_boosting', 'constant', or a function of the "
+        "project's Python file as 'file.py:name'."
+    ),
+]
+
+
+class Split(Section):
+    """Which rows are held back. By time when the dataset has one; else by a hash of the key."""
+
+    method: Literal["time", "hash"] = "time"
+    validation: Annotated[
+        Duration | None, Meta(description="By time: the newest stretch, used to choose.")
+    ] = None
+    test: Annotated[
+        Duration | None, Meta(description="By time: the stretch after it, used to judge.")
+    ] = None
+    validation_share: Ratio = 0.2
+    test_share: Ratio = 0.2
+
+
+class Search(Section):
+    """A small search over a learner's parameters, judged on the validation rows."""
+
+    trials: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    space: Annotated[
+        dict[str, list[float | int | str]], Meta(description="Parameter -> values to try.")
+    ] = {}
+    metric: str | None = None
+
+
+class Training(Section):
+    """Learners, split, search, calibration and evaluation."""
+
+    features: Annotated[
+        str, Meta(description="The project's feature set, as 'file.py:name'.")
+    ] = "features.py:features"
+    learner: Learner = "gradient_boosting"
+    baseline: Learner = "logistic"
+    parameters: dict[str, float | int | str | bool] = {}
+    baseline_parameters: dict[str, float | int | str | bool] = {}
+    split: Split = Split()
+    search: Search = Search()
+    calibration: Literal["none", "isotonic", "sigmoid"] = "none"
+    resample: Annotated[
+        Literal["row", "day", "week"], Meta(description="What the bootstrap draws.")
+    ] = "day"
+    bootstrap: Annotated[int, Meta(ge=50, le=100_000, description="Draws.")] = 200
+    slices: list[Column] = []
+    seed: int = 20130101
+
+
+class Gate(Section):
+    """A condition that a version must meet before it is registered for release."""
+
+    name: Name
+    metric: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    beats: Annotated[
+        Literal["baseline", "constant"] | None,
+        Meta(description="Must beat this reference on held-back rows, interval included."),
+    ] = None
