@@ -23,7 +23,7 @@ class Source(Section):
     ] = None
     format: Literal["csv", "parquet", "json"] | None = None
     delimiter: str | None = None
-    null_values: list[str] = ["", "NA"]
+    null_values: tuple[str, ...] = ("", "NA")
     timezone: Annotated[
         str, Meta(description="Zone of timestamps that carry none (IANA name).")
     ] = "UTC"

@@ -17,8 +17,8 @@ class Monitor(Section):
     at_least: float | None = None
     at_most: float | None = None
     drop: Annotated[
-        float | None,
-        Meta(ge=0, description="Alert when worse than the model's own evaluation by this much."),
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="Alert when worse than the model's own evaluation by this much."),
     ] = None
     effect: Annotated[
         float, Meta(ge=0, le=1, description="Drift: smallest KS or JS distance that counts.")
