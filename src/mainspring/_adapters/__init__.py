@@ -1,0 +1,1 @@
+"""One folder per technology; one technology does not know another."""

@@ -1,0 +1,1 @@
+"""Profiles, summaries and associations of one dataset version: pure numbers."""

@@ -1,0 +1,1 @@
+"""Entities, feature views, the point-in-time join, online read."""

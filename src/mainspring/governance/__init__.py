@@ -1,0 +1,1 @@
+"""Lineage, audit, policies, fairness, cards, erasure."""

@@ -1,0 +1,1 @@
+"""Triggers, challengers, comparison, rollout, rollback: the loop as one state machine."""

@@ -14,7 +14,8 @@ class Retraining(Section):
 
     on_alerts: Annotated[list[Name], Meta(description="Monitors whose alert asks for one.")] = []
     every: Annotated[
-        Literal["never", "week", "month"] | Duration, Meta(description="And at the latest so often.")
+        Literal["never", "week", "month"] | Duration,
+        Meta(description="And at the latest so often."),
     ] = "never"
     cooldown: Annotated[Duration, Meta(description="Not sooner than this after the last.")] = "14d"
     window: Annotated[

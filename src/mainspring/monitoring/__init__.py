@@ -1,0 +1,1 @@
+"""Windows, sketches, drift, data quality, performance with late labels, alerts."""

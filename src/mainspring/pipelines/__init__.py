@@ -1,0 +1,1 @@
+"""Steps, graph, cache keys, executions, schedules."""

@@ -1,0 +1,1 @@
+"""Why: objective, questions, target, success metrics, guardrails, decision costs, KPI."""

@@ -1,0 +1,1 @@
+"""Models, versions, aliases, stages of release, packages, signatures."""

@@ -1,0 +1,1 @@
+"""Endpoints, model runtimes, traffic, prediction records, batch scoring."""

@@ -1,0 +1,1 @@
+"""Experiments, runs, params, metrics, artifacts, inputs and outputs."""

@@ -1,0 +1,1 @@
+"""Splits, search, evaluation, calibration and the decision threshold."""

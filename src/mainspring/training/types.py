@@ -44,9 +44,9 @@ class Search(Section):
 class Training(Section):
     """Learners, split, search, calibration and evaluation."""
 
-    features: Annotated[
-        str, Meta(description="The project's feature set, as 'file.py:name'.")
-    ] = "features.py:features"
+    features: Annotated[str, Meta(description="The project's feature set, as 'file.py:name'.")] = (
+        "features.py:features"
+    )
     learner: Learner = "gradient_boosting"
     baseline: Learner = "logistic"
     parameters: dict[str, float | int | str | bool] = {}

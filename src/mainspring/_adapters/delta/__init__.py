@@ -1,0 +1,1 @@
+"""Versioned tables as Delta Lake, on files or S3."""

@@ -1,0 +1,1 @@
+"""Plain files: the one opener of paths, and objects by content."""

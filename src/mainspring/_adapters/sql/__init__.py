@@ -1,0 +1,1 @@
+"""Statements shared by SQLite and PostgreSQL: one file per stage, and the migrations."""

@@ -1,0 +1,102 @@
+"""SQLite connections set up one way, and SQLite's errors as ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from mainspring._adapters.sql import events
+from mainspring.core.errors import Broken, MainspringError, Unavailable
+from mainspring.core.events import Fact
+from mainspring.ports.clock import Clock
+from mainspring.ports.database import Row, Values
+
+_FULL, _IOERR, _CORRUPT, _NOTADB = 13, 10, 11, 26
+
+
+def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode; WAL with FULL, so a commit survives power loss."""
+    connection = sqlite3.connect(
+        path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=512
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    if path != ":memory:":
+        connection.execute("PRAGMA mmap_size = 268435456")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA journal_size_limit = 67108864")
+    return connection
+
+
+def translate(error: sqlite3.Error) -> MainspringError | None:
+    """Our error for one that tells of the disk or the file; None for a mistake in a statement."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if primary == _FULL:
+        return Unavailable(
+            "database.full",
+            "The disk that holds the database is full; nothing was written.",
+            hint="Free some space; writing goes on by itself.",
+        )
+    if primary in {_IOERR, _CORRUPT, _NOTADB}:
+        return Broken(
+            "database.broken",
+            f"The database file could not be read or written safely ({error}).",
+            hint="Writes stop until the file was reopened and verified; see 'mainspring doctor'.",
+            engine_error=str(error),
+        )
+    if primary in {5, 6, 8, 14}:  # busy, locked, read-only, cannot open
+        return Unavailable(
+            "database.unavailable",
+            f"The database cannot be written now ({error}).",
+            hint="Is another program holding it, or is the folder read-only?",
+            engine_error=str(error),
+        )
+    return None
+
+
+class SqliteReader:
+    """Statements on one connection, inside whatever transaction it is in."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def all(self, sql: str, values: Values = ()) -> list[Row]:
+        return self.connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, values: Values = ()) -> Row | None:
+        row: Row | None = self.connection.execute(sql, values).fetchone()
+        return row
+
+
+class SqliteTransaction(SqliteReader):
+    """Reads and writes on the writer's connection."""
+
+    __slots__ = ("clock",)
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        super().__init__(connection)
+        self.clock = clock
+
+    def run(self, sql: str, values: Values = ()) -> int:
+        return self.connection.execute(sql, values).rowcount
+
+    def many(self, sql: str, rows: Iterable[Values]) -> None:
+        self.connection.executemany(sql, rows)
+
+    def announce(self, fact: Fact) -> int:
+        return events.append(self, fact, self.clock)
+
+
+def close_quietly(connection: sqlite3.Connection | Any) -> None:
+    """Lets go of a connection whose file may be beyond help."""
+    try:
+        connection.close()
+    except sqlite3.Error:
+        return
