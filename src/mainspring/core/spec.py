@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
+
+# "$(?!\n)": in Python "$" also matches before a last line break, in JSON Schema it does not.
+DURATION_PATTERN: Final = (
+    r"^[0-9]{1,15}(\.[0-9]{1,15})? *(s|m|h|d|w|seconds?|minutes?|hours?|days?|weeks?)$(?!\n)"
+)
 
 Duration = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^\d+(\.\d+)?\s*(s|m|h|d|w|seconds?|minutes?|hours?|days?|weeks?)$",
+        pattern=DURATION_PATTERN,
         description="A length of time such as '90s', '15m', '2h', '3d' or '2w'.",
         examples=["2h", "3d", "2w"],
     ),
@@ -18,7 +23,7 @@ Ratio = Annotated[float, msgspec.Meta(ge=0.0, le=1.0, description="A share betwe
 Name = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[a-z][a-z0-9_-]{0,127}$",
+        pattern=r"^[a-z][a-z0-9_-]{0,127}$(?!\n)",
         description="Lower-case letters, digits, '_' and '-', starting with a letter.",
     ),
 ]

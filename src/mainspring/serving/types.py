@@ -9,13 +9,14 @@ from msgspec import Meta
 from mainspring.core.spec import Column, Section
 
 
-class Endpoint(Section):
+class Endpoint(Section, frozen=True):
     """Where predictions are asked for."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,127}$")]
     entity: Annotated[
-        list[Column], Meta(description="Columns whose hash decides the variant; the key if absent.")
-    ] = []
+        tuple[Column, ...],
+        Meta(description="Columns whose hash decides the variant; the key if absent."),
+    ] = ()
     batch: Annotated[
         int, Meta(ge=1, le=100_000, description="Replay: most rows in one request.")
     ] = 256

@@ -17,7 +17,7 @@ Learner = Annotated[
 ]
 
 
-class Split(Section):
+class Split(Section, frozen=True):
     """Which rows are held back. By time when the dataset has one; else by a hash of the key."""
 
     method: Literal["time", "hash"] = "time"
@@ -31,17 +31,17 @@ class Split(Section):
     test_share: Ratio = 0.2
 
 
-class Search(Section):
+class Search(Section, frozen=True):
     """A small search over a learner's parameters, judged on the validation rows."""
 
     trials: Annotated[int, Meta(ge=0, le=10_000)] = 0
     space: Annotated[
-        dict[str, list[float | int | str]], Meta(description="Parameter -> values to try.")
+        dict[str, tuple[float | int | str, ...]], Meta(description="Parameter -> values to try.")
     ] = {}
     metric: str | None = None
 
 
-class Training(Section):
+class Training(Section, frozen=True):
     """Learners, split, search, calibration and evaluation."""
 
     features: Annotated[str, Meta(description="The project's feature set, as 'file.py:name'.")] = (
@@ -58,11 +58,11 @@ class Training(Section):
         Literal["row", "day", "week"], Meta(description="What the bootstrap draws.")
     ] = "day"
     bootstrap: Annotated[int, Meta(ge=50, le=100_000, description="Draws.")] = 200
-    slices: list[Column] = []
+    slices: tuple[Column, ...] = ()
     seed: int = 20130101
 
 
-class Gate(Section):
+class Gate(Section, frozen=True):
     """A condition that a version must meet before it is registered for release."""
 
     name: Name
