@@ -14,7 +14,7 @@ Check = Literal[
 ]
 
 
-class Source(Section):
+class Source(Section, frozen=True):
     """Where rows come from: a file, a glob of files, or a file inside an installed package."""
 
     path: Annotated[str, Meta(min_length=1, description="File or glob, relative to the project.")]
@@ -29,7 +29,7 @@ class Source(Section):
     ] = "UTC"
 
 
-class Expectation(Section):
+class Expectation(Section, frozen=True):
     """One promise about the data, and what happens to rows that break it.
 
     ``warn`` reports, ``quarantine`` sets the row aside, ``fail`` stops the ingestion.
@@ -37,10 +37,10 @@ class Expectation(Section):
 
     check: Check
     column: Column | None = None
-    columns: Annotated[list[Column], Meta(description="For a key of several columns.")] = []
+    columns: Annotated[tuple[Column, ...], Meta(description="For a key of several columns.")] = ()
     min: float | str | None = None
     max: float | str | None = None
-    values: list[str | int | float] = []
+    values: tuple[str | int | float, ...] = ()
     pattern: str | None = None
     sql: Annotated[str | None, Meta(description="A condition that holds for a good row.")] = None
     severity: Severity = "warn"
@@ -50,19 +50,19 @@ class Expectation(Section):
     why: str = ""
 
 
-class Cleaning(Section):
+class Cleaning(Section, frozen=True):
     """One named step applied to the raw rows, in order."""
 
     set: Annotated[
         dict[str, str], Meta(description="Column -> SQL expression over the raw row.")
     ] = {}
-    drop: list[Column] = []
+    drop: tuple[Column, ...] = ()
     where: Annotated[str | None, Meta(description="Keep rows for which this SQL holds.")] = None
-    deduplicate: Annotated[list[Column], Meta(description="Keep one row per key.")] = []
+    deduplicate: Annotated[tuple[Column, ...], Meta(description="Keep one row per key.")] = ()
     why: str = ""
 
 
-class Dataset(Section):
+class Dataset(Section, frozen=True):
     """A versioned table: one source, cleaned, checked, and stored period by period.
 
     ``known_ahead`` lists the columns that are known at prediction time. Row features may use
@@ -70,7 +70,7 @@ class Dataset(Section):
     """
 
     source: Name
-    key: Annotated[list[Column], Meta(min_length=1, description="Columns that name one row.")]
+    key: Annotated[tuple[Column, ...], Meta(min_length=1, description="Columns that name one row.")]
     time: Annotated[Column | None, Meta(description="Event time of a row (UTC).")] = None
     known_at: Annotated[
         Column | None, Meta(description="When the row became known; event time when absent.")
@@ -78,8 +78,8 @@ class Dataset(Section):
     period: Annotated[
         Literal["all", "day", "week", "month"], Meta(description="One version per period.")
     ] = "all"
-    known_ahead: list[Column] = []
-    clean: list[Cleaning] = []
+    known_ahead: tuple[Column, ...] = ()
+    clean: tuple[Cleaning, ...] = ()
     lookup: Annotated[
         dict[str, str], Meta(description="Other sources the cleaning SQL may join: name -> source.")
     ] = {}
@@ -87,7 +87,7 @@ class Dataset(Section):
         str | None,
         Meta(description="SQL instead of 'set' steps; reads {source} and the lookups by name."),
     ] = None
-    expect: list[Expectation] = []
+    expect: tuple[Expectation, ...] = ()
     purpose: Annotated[str, Meta(description="Why this data may be kept and used.")] = ""
     licence: str = ""
-    personal: Annotated[list[Column], Meta(description="Columns about a person.")] = []
+    personal: Annotated[tuple[Column, ...], Meta(description="Columns about a person.")] = ()

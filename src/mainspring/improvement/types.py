@@ -9,10 +9,12 @@ from msgspec import Meta
 from mainspring.core.spec import Duration, Name, Ratio, Section
 
 
-class Retraining(Section):
+class Retraining(Section, frozen=True):
     """Which alerts, and which passage of time, ask for a challenger."""
 
-    on_alerts: Annotated[list[Name], Meta(description="Monitors whose alert asks for one.")] = []
+    on_alerts: Annotated[
+        tuple[Name, ...], Meta(description="Monitors whose alert asks for one.")
+    ] = ()
     every: Annotated[
         Literal["never", "week", "month"] | Duration,
         Meta(description="And at the latest so often."),
@@ -23,7 +25,7 @@ class Retraining(Section):
     ] = "all"
 
 
-class Comparison(Section):
+class Comparison(Section, frozen=True):
     """How challenger and champion are compared on labelled rows neither has learned from."""
 
     metric: str = "auc"
@@ -35,18 +37,18 @@ class Comparison(Section):
     ] = True
 
 
-class CanaryStep(Section):
+class CanaryStep(Section, frozen=True):
     """A share of traffic for a stretch of time."""
 
     share: Ratio
     hold: Duration
 
 
-class Release(Section):
+class Release(Section, frozen=True):
     """The way from accepted challenger to champion."""
 
     shadow: Duration = "3d"
-    canary: list[CanaryStep] = []
+    canary: tuple[CanaryStep, ...] = ()
     worse_by: Annotated[
         float, Meta(ge=0, description="Shadow or canary is stopped when worse by more than this.")
     ] = 0.02
@@ -56,7 +58,7 @@ class Release(Section):
     ] = "none"
 
 
-class Replay(Section):
+class Replay(Section, frozen=True):
     """Which stretch of recorded history is played through the loop as if it were production."""
 
     history_until: str

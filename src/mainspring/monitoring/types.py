@@ -9,7 +9,7 @@ from msgspec import Meta
 from mainspring.core.spec import Duration, Name, Ratio, Section
 
 
-class Monitor(Section):
+class Monitor(Section, frozen=True):
     """One watched number with the rule that turns it into an alert."""
 
     watch: Literal["performance", "cost", "drift", "score_drift", "quality", "volume"]
@@ -30,7 +30,7 @@ class Monitor(Section):
     severity: Literal["info", "warning", "page"] = "warning"
 
 
-class Monitoring(Section):
+class Monitoring(Section, frozen=True):
     """Window length and the monitors of an endpoint."""
 
     window: Duration = "7d"

@@ -23,7 +23,7 @@ HIGHER_IS_BETTER: dict[str, bool] = {
 }
 
 
-class SuccessMetric(Section):
+class SuccessMetric(Section, frozen=True):
     """A number the model must reach before it may serve."""
 
     name: MetricName
@@ -31,7 +31,7 @@ class SuccessMetric(Section):
     at_most: float | None = None
 
 
-class Guardrail(Section):
+class Guardrail(Section, frozen=True):
     """A floor or ceiling that holds in every group, not only on average."""
 
     metric: MetricName
@@ -41,7 +41,7 @@ class Guardrail(Section):
     min_rows: Annotated[int, Meta(ge=1, description="Smaller groups are not judged.")] = 500
 
 
-class Costs(Section):
+class Costs(Section, frozen=True):
     """What each outcome of the decision costs, in one unit.
 
     Binary: the four cells of the confusion matrix. Regression: cost per unit of absolute error,
@@ -57,7 +57,7 @@ class Costs(Section):
     over: Annotated[float, Meta(ge=0, description="Regression: per unit predicted too high.")] = 1.0
 
 
-class Kpi(Section):
+class Kpi(Section, frozen=True):
     """The business number that the model is meant to move."""
 
     name: str
@@ -65,12 +65,12 @@ class Kpi(Section):
     description: str = ""
 
 
-class Problem(Section):
+class Problem(Section, frozen=True):
     """Why the model exists and what it predicts."""
 
     objective: Annotated[str, Meta(min_length=1, description="What the business wants.")]
     questions: Annotated[
-        list[str], Meta(min_length=1, description="The questions the model answers.")
+        tuple[str, ...], Meta(min_length=1, description="The questions the model answers.")
     ]
     task: Task
     dataset: Annotated[Name, Meta(description="The dataset whose rows are predicted.")]
@@ -88,9 +88,9 @@ class Problem(Section):
     label_delay: Annotated[
         Duration | None, Meta(description="Or: the label is known this long after the row's time.")
     ] = None
-    groups: list[Column] = []
-    metrics: list[SuccessMetric] = []
-    guardrails: list[Guardrail] = []
+    groups: tuple[Column, ...] = ()
+    metrics: tuple[SuccessMetric, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
     costs: Costs = msgspec.field(default_factory=Costs)
     kpi: Kpi | None = None
-    out_of_scope: list[str] = []
+    out_of_scope: tuple[str, ...] = ()

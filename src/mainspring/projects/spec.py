@@ -16,29 +16,29 @@ from mainspring.serving.types import Endpoint
 from mainspring.training.types import Gate, Training
 
 
-class Step(Section):
+class Step(Section, frozen=True):
     """One step of a pipeline: a built-in, or a function of the project as 'file.py:name'."""
 
     run: str
-    needs: list[Name] = []
+    needs: tuple[Name, ...] = ()
     parameters: dict[str, str | int | float | bool] = {}
 
 
-class Pipeline(Section):
+class Pipeline(Section, frozen=True):
     """A graph of steps, and when it runs by itself."""
 
     schedule: Annotated[str | None, Meta(description="Cron expression, UTC.")] = None
     steps: dict[Name, Step] = {}
 
 
-class Project(Section):
+class Project(Section, frozen=True):
     """Name and description of the project."""
 
     name: Name
     description: str = ""
 
 
-class ProjectFile(Section):
+class ProjectFile(Section, frozen=True):
     """``mainspring.toml``: what the project is, wants, reads, trains, serves, watches, improves."""
 
     project: Project
@@ -46,7 +46,7 @@ class ProjectFile(Section):
     sources: dict[Name, Source]
     datasets: dict[Name, Dataset]
     training: Training = msgspec.field(default_factory=Training)
-    gates: list[Gate] = []
+    gates: tuple[Gate, ...] = ()
     pipelines: dict[Name, Pipeline] = {}
     endpoint: Endpoint | None = None
     monitoring: Monitoring = msgspec.field(default_factory=Monitoring)
