@@ -127,16 +127,16 @@ def from_totals(measure: Measure, totals: Vector) -> Vector:
     Shapes: (2 or 4, ...) -> (...).
     """
     losses, rows = totals[0], totals[1]
-    mean = losses / np.where(rows > 0.0, rows, np.nan)
+    mean: Vector = losses / np.where(rows > 0.0, rows, np.nan)
     if measure.name == "rmse":
-        return np.sqrt(mean)
+        return np.asarray(np.sqrt(mean))
     if measure.name == "cost_per_1000":
-        return 1000.0 * mean
+        mean = 1000.0 * mean
     if measure.name != "r2":
         return mean
     spread = totals[3] - np.square(totals[2]) / np.where(rows > 0.0, rows, np.nan)
     varied = spread > _FLAT * np.abs(totals[3])
-    return 1.0 - losses / np.where(varied, spread, np.nan)
+    return np.asarray(1.0 - losses / np.where(varied, spread, np.nan))
 
 
 def metric(measure: Measure, labels: ArrayLike, predictions: ArrayLike) -> float | None:
