@@ -1,0 +1,231 @@
+"""Objects as files named by their SHA-256, two folders deep: ``ab/cd/abcd...``.
+
+Bytes go to ``incoming/`` first, are synced, and get their name by a rename: whoever sees an object
+sees all of it. An upload that died leaves a file in ``incoming/``, swept a day later.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from mainspring._adapters.files.paths import Parts, Root
+from mainspring.core.digest import Digest, sha256
+from mainspring.core.errors import Broken, Invalid, NotFound, Unavailable
+from mainspring.core.ids import new_id
+
+_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})\Z")
+_INCOMING: Final = "incoming"
+_ABANDONED_SECONDS: Final = 86_400
+_BLOCK_BYTES: Final = 1 << 20
+
+
+class FileObjects:
+    """The objects port on one folder; several processes may share it.
+
+    Durability: the file and each folder on its way are synced before ``put`` returns, also when
+    the object was there already (the one who put it may not have synced yet).
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self._root = Root(root)
+        self._sweep()
+
+    def put(self, chunks: bytes | Iterable[bytes]) -> Digest:
+        if isinstance(chunks, bytes):
+            digest = sha256(chunks)
+            if self.exists(digest) and self.verify(digest):
+                self._root.sync(_place(digest)[:-1])
+                return digest
+            chunks = (chunks,)
+        temporary = (_INCOMING, new_id())
+        try:
+            digest = self._write(temporary, chunks)
+            with _disk_errors():
+                # Also over an object that is there: same bytes, or a damaged copy that this heals.
+                self._root.move(temporary, _place(digest))
+        except BaseException:
+            self._root.delete(temporary)
+            raise
+        return digest
+
+    def get(self, digest: Digest) -> bytes:
+        with self.open(digest) as stream:
+            return stream.read()
+
+    def open(self, digest: Digest) -> BinaryIO:
+        raw = _Checked(self._descriptor(digest), digest)
+        return io.BufferedReader(raw, _BLOCK_BYTES)
+
+    def exists(self, digest: Digest) -> bool:
+        try:
+            self.size_bytes(digest)
+        except NotFound:
+            return False
+        return True
+
+    def size_bytes(self, digest: Digest) -> int:
+        descriptor = self._descriptor(digest)
+        try:
+            return os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+
+    def list(self) -> Iterator[Digest]:
+        for first in self._root.names(()):
+            if first == _INCOMING:
+                continue
+            for second in self._root.names((first,)):
+                for name in self._root.names((first, second)):
+                    digest = Digest(f"sha256:{name}")
+                    if _DIGEST.match(digest) and name.startswith(first + second):
+                        yield digest
+
+    def delete(self, digest: Digest) -> bool:
+        with _disk_errors():
+            return self._root.delete(_place(digest))
+
+    def verify(self, digest: Digest) -> bool:
+        try:
+            with self.open(digest) as stream:
+                while stream.read(_BLOCK_BYTES):
+                    pass
+        except Broken:
+            return False
+        return True
+
+    def _descriptor(self, digest: Digest) -> int:
+        place = _place(digest)
+        try:
+            with _disk_errors():
+                return self._root.open(place)
+        except FileNotFoundError:
+            raise NotFound(
+                "objects.not_found",
+                f"No object {digest} is stored.",
+                hint="It may have been freed by 'mainspring gc', or belong to another workspace.",
+                digest=digest,
+            ) from None
+
+    def _write(self, parts: Parts, chunks: Iterable[bytes]) -> Digest:
+        digest = hashlib.sha256()
+        with _disk_errors():
+            descriptor = self._root.create(parts)
+        try:
+            for chunk in chunks:
+                digest.update(chunk)
+                with _disk_errors():
+                    _write_all(descriptor, chunk)
+            with _disk_errors():
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return Digest(f"sha256:{digest.hexdigest()}")
+
+    def _sweep(self) -> None:
+        """Removes what uploads that died have left, once it is a day old."""
+        for name in self._root.names((_INCOMING,)):
+            with self._root.folder((_INCOMING,)) as folder:
+                try:
+                    age_seconds = time.time() - os.lstat(name, dir_fd=folder).st_mtime
+                except FileNotFoundError:  # another process swept it
+                    continue
+            if age_seconds > _ABANDONED_SECONDS:
+                self._root.delete((_INCOMING, name))
+
+
+class _Checked(io.RawIOBase):
+    """A file that, read from its start to its end, raises unless it matches its address."""
+
+    def __init__(self, descriptor: int, digest: Digest) -> None:
+        self._file = io.FileIO(descriptor, "rb")
+        self._expected = digest
+        self._digest = hashlib.sha256()
+        self._hashed_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        at = self._file.tell()
+        with _disk_errors():
+            count = self._file.readinto(buffer) or 0
+        if at == self._hashed_bytes:
+            self._digest.update(memoryview(buffer)[:count])
+            self._hashed_bytes += count
+            if count == 0 and len(buffer):
+                self._compare()
+        return count
+
+    def _compare(self) -> None:
+        if f"sha256:{self._digest.hexdigest()}" != self._expected:
+            raise Broken(
+                "objects.corrupt",
+                f"The bytes stored as {self._expected} are not those that were put there.",
+                hint="Restore the file from a backup, or store the same artifact again.",
+                digest=self._expected,
+            )
+
+
+def _write_all(descriptor: int, chunk: bytes) -> None:
+    left = memoryview(chunk)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _place(digest: Digest) -> Parts:
+    found = _DIGEST.match(digest)
+    if found is None:
+        raise Invalid(
+            "objects.bad_digest",
+            f"{digest[:80]!r} is not the address of an object.",
+            hint="An address is 'sha256:' and 64 lower-case hex digits.",
+        )
+    name = found[1]
+    return (name[:2], name[2:4], name)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What the disk says, as errors of the port."""
+    try:
+        yield
+    except OSError as error:
+        # EFBIG is the process's own limit on file size, EDQUOT the user's share of the disk.
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise Unavailable(
+                "objects.full",
+                "The disk that holds the objects is full; nothing was stored.",
+                hint="Free some space ('mainspring gc' shows what nothing refers to), try again.",
+            ) from error
+        if error.errno == errno.EIO:
+            raise Broken(
+                "objects.broken",
+                "The disk that holds the objects failed; nothing was stored.",
+                hint="Check the disk; 'mainspring doctor' verifies every object.",
+            ) from error
+        raise
