@@ -1,0 +1,1 @@
+"""Gradient boosting by LightGBM (extra ``lightgbm``): the learner and the serving runtime."""

@@ -1,0 +1,1 @@
+"""Learners from scikit-learn (extra ``sklearn``), written as plain numbers."""
