@@ -1,0 +1,1 @@
+"""Our own plain models: linear ones and constants, as JSON, in numpy."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime: models and whole pipelines as ONNX graphs."""
