@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from mainspring.core.spec import Duration, Name, Ratio, Section
+from mainspring.core.spec import Duration, Name, Section
+from mainspring.problem.types import MetricName
 
 
 class Retraining(Section, frozen=True):
@@ -28,9 +29,11 @@ class Retraining(Section, frozen=True):
 class Comparison(Section, frozen=True):
     """How challenger and champion are compared on labelled rows neither has learned from."""
 
-    metric: str = "auc"
+    metric: MetricName = "auc"
     holdout: Annotated[Duration, Meta(description="The newest labelled stretch.")] = "14d"
-    confidence: Ratio = 0.9
+    confidence: Annotated[
+        float, Meta(gt=0, lt=1, description="How sure the comparison must be.")
+    ] = 0.9
     margin: Annotated[float, Meta(description="Least improvement that counts.")] = 0.0
     refit: Annotated[
         bool, Meta(description="After winning, fit again with the held-back stretch included.")
@@ -40,7 +43,7 @@ class Comparison(Section, frozen=True):
 class CanaryStep(Section, frozen=True):
     """A share of traffic for a stretch of time."""
 
-    share: Ratio
+    share: Annotated[float, Meta(gt=0, le=1, description="Share of the traffic.")]
     hold: Duration
 
 
@@ -61,5 +64,7 @@ class Release(Section, frozen=True):
 class Replay(Section, frozen=True):
     """Which stretch of recorded history is played through the loop as if it were production."""
 
-    history_until: str
-    until: str | None = None
+    history_until: Annotated[
+        str, Meta(description="Where history ends and the replay begins: a date, or a UTC moment.")
+    ]
+    until: Annotated[str | None, Meta(description="Where it stops; the last row if absent.")] = None
