@@ -1,0 +1,180 @@
+"""A model that is ready to answer: columns in, score and decision out, the same on every wire.
+
+Loading checks everything a package promises, in this order: the manifest's digest, every file's
+digest, the runtime's own reading, the golden sample. Only then is there a model at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mainspring.core.digest import Digest, sha256
+from mainspring.core.errors import Broken, Invalid, NotFound, TimedOut, Unavailable
+from mainspring.core.schema import InputColumn, Signature
+from mainspring.ports.tables import Frame
+from mainspring.registry.manifest import Manifest
+from mainspring.serving.golden import check_golden, golden_frame, read_golden
+from mainspring.serving.ports import Loaded, Runtime
+from mainspring.training.calibration import Calibration
+
+Array = NDArray[np.float64]
+
+# What a runtime may raise on bad bytes or bad rows, besides our own errors.
+FAILURES = (
+    Invalid,
+    Broken,
+    Unavailable,
+    TimedOut,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    MemoryError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a model says of each row: a score, and yes or no when it has a decision policy."""
+
+    score: Array
+    decision: NDArray[np.bool_] | None
+
+
+class ServedModel:
+    """One loaded package. Encoding is pure; ``score`` may be called from one thread at a time."""
+
+    def __init__(self, manifest: Manifest, loaded: Loaded, digest: Digest) -> None:
+        self.manifest = manifest
+        self.digest = digest
+        self.signature: Signature = manifest.signature
+        self.names = tuple(column.name for column in manifest.signature.inputs)
+        self.codes = tuple(_codes(column) for column in manifest.signature.inputs)
+        self._loaded = loaded
+        self._calibration: Calibration | None = (
+            None
+            if manifest.calibration is None
+            else msgspec.convert(manifest.calibration, type=Calibration)
+        )
+
+    def encode(self, columns: Mapping[str, NDArray[Any]], rows: int) -> Array:
+        """The rows as the runtime wants them: signature order, categories as codes.
+
+        A category that training never saw, or null, has code -1; a null number is NaN.
+        """
+        matrix = np.empty((rows, len(self.names)), dtype=np.float64)
+        for place, (name, codes) in enumerate(zip(self.names, self.codes, strict=True)):
+            column = columns[name]
+            if codes is None:
+                matrix[:, place] = column
+            else:
+                code = codes.get
+                matrix[:, place] = [code(value, -1) for value in column.tolist()]
+        return matrix
+
+    def score(self, matrix: Array) -> Scores:
+        """Score and decision of encoded rows. Errors: ``serving.bad_output``."""
+        raw = self._loaded.predict(matrix)
+        if raw.shape != (len(matrix),):
+            raise _bad_output(f"{raw.shape} numbers for {len(matrix)} rows")
+        if not np.isfinite(raw).all():
+            raise _bad_output("a number that is not finite")
+        score = raw if self._calibration is None else self._calibration.apply(raw)
+        policy = self.manifest.decision
+        return Scores(score, None if policy is None else score >= policy.threshold)
+
+    def predict(self, rows: Frame) -> Scores:
+        """Score and decision of the rows of a frame that holds every input by name."""
+        count = len(next(iter(rows.values()))) if rows else 0
+        return self.score(self.encode(rows, count))
+
+
+def load_model(
+    digest: Digest, read: Callable[[Digest], bytes], runtimes: Mapping[str, Runtime]
+) -> ServedModel:
+    """The model of a package, checked and warmed up.
+
+    Errors: ``serving.package_corrupt``, ``serving.package_unreadable``,
+    ``serving.unknown_runtime``, ``serving.golden_differs``, ``serving.extra_missing``.
+    """
+    manifest = _read_manifest(digest, read)
+    files = {path: _checked(path, at, read) for path, at in manifest.files.items()}
+    runtime = runtimes.get(manifest.runtime)
+    if runtime is None:
+        raise NotFound(
+            "serving.unknown_runtime",
+            f"No runtime is called {manifest.runtime!r}.",
+            hint=f"Known runtimes: {', '.join(sorted(runtimes))}.",
+            runtime=manifest.runtime,
+        )
+    model = ServedModel(manifest, runtime.load(files, manifest.signature), digest)
+    _try_out(model, files)
+    return model
+
+
+def _read_manifest(digest: Digest, read: Callable[[Digest], bytes]) -> Manifest:
+    data = _checked("manifest", digest, read)
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise Broken(
+            "serving.package_unreadable",
+            f"The manifest {digest} cannot be read: {error}.",
+            hint="Package the model again with this version of Mainspring.",
+            digest=digest,
+        ) from error
+
+
+def _checked(path: str, digest: Digest, read: Callable[[Digest], bytes]) -> bytes:
+    data = read(digest)
+    if sha256(data) != digest:
+        raise Broken(
+            "serving.package_corrupt",
+            f"The bytes of {path} do not match their digest.",
+            hint="Restore the object store from a backup, or package the model again.",
+            path=path,
+            digest=digest,
+        )
+    return data
+
+
+def _try_out(model: ServedModel, files: Mapping[str, bytes]) -> None:
+    # A model without a golden sample is at least asked once, with every input missing: a first
+    # request should neither pay for lazy initialisation nor find out that the model cannot run.
+    path = model.manifest.golden
+    if path is None:
+        for rows in (1, 2):
+            model.score(_nothing_known(model, rows))
+        return
+    if path not in files:
+        raise Broken(
+            "serving.golden_unreadable",
+            f"The golden sample {path!r} is not among the package's files.",
+            hint="Package the model again from its training run.",
+        )
+    golden = read_golden(files[path], model.signature)
+    check_golden(golden, model.predict(golden_frame(golden, model.signature)).score)
+
+
+def _nothing_known(model: ServedModel, rows: int) -> Array:
+    row = [np.nan if codes is None else -1.0 for codes in model.codes]
+    return np.array([row] * rows, dtype=np.float64).reshape(rows, len(row))
+
+
+def _codes(column: InputColumn) -> dict[str, int] | None:
+    if column.type == "number":
+        return None
+    return {value: code for code, value in enumerate(column.categories)}
+
+
+def _bad_output(what: str) -> Broken:
+    return Broken(
+        "serving.bad_output",
+        f"The model answered with {what}.",
+        hint="Take the version out of the route and look at its evaluation report.",
+    )

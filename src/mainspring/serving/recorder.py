@@ -1,0 +1,192 @@
+"""The writer of prediction records: off the hot path, in groups, with a stated loss window.
+
+Handing rows over costs the caller a list append. One thread takes what has gathered, appends it
+to the open segment and syncs the file. Loss window: a process that is killed loses at most the
+rows of the last ``flush_seconds`` plus the flush that was under way; rows handed over with
+``when_stored`` are synced before that is called, together with everything that gathered while the
+sync before was running (group commit). A full buffer refuses rows and counts them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mainspring.core.errors import TimedOut, Unavailable
+from mainspring.core.ids import new_id
+from mainspring.serving.records import MARK, Answered, SegmentEncoder
+from mainspring.serving.routes import sync_folder
+
+OPEN_SUFFIX: Final = ".open"
+SEALED_SUFFIX: Final = ".segment"
+_SEAL_TIMEOUT_SECONDS: Final = 30.0
+
+WhenStored = Callable[[Unavailable | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderLimits:
+    """How long rows may wait, how many may, and when a segment is full."""
+
+    flush_seconds: float = 0.2
+    buffer_rows: int = 100_000
+    segment_bytes: int = 64 << 20
+    segment_seconds: float = 60.0
+
+
+class _Segment:
+    """An open file that only this process appends to (it holds a lock on it)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f"{new_id()}{OPEN_SUFFIX}"
+        self.encoder = SegmentEncoder()
+        self.opened_seconds = time.monotonic()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        self._descriptor = os.open(self.path, flags, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.size_bytes = 0
+        self.append([MARK])
+        sync_folder(folder)
+
+    def append(self, blocks: list[bytes]) -> None:
+        """Writes and syncs; on a failure the file is cut back to what it was."""
+        data = b"".join(blocks)
+        try:
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self.size_bytes)
+            raise
+        self.size_bytes += len(data)
+
+    def seal(self) -> None:
+        """Closes the file under the name that says: nobody will write to it any more."""
+        self.path.rename(self.path.with_suffix(SEALED_SUFFIX))
+        os.close(self._descriptor)
+        sync_folder(self.path.parent)
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+class Recorder:
+    """Appends prediction records to segments in one folder. Safe to call from any thread."""
+
+    def __init__(self, folder: Path, limits: RecorderLimits | None = None) -> None:
+        self._folder = folder
+        self._limits = limits or RecorderLimits()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._turn = threading.Condition()
+        self._waiting: list[tuple[Answered, WhenStored | None]] = []
+        self._waiting_rows = 0
+        self._urgent = self._stopping = False
+        self._seals: list[threading.Event] = []
+        self._segment: _Segment | None = None
+        self.stored_rows = self.lost_rows = 0
+        self._thread = threading.Thread(target=self._run, name="prediction-records", daemon=True)
+        self._thread.start()
+
+    def append(self, answered: Answered, when_stored: WhenStored | None = None) -> bool:
+        """Whether the rows were taken; False, and counted as lost, when the buffer is full.
+
+        ``when_stored`` is called from the writer's thread once the rows are on disk, or with the
+        reason why they are not; it is never called when the rows were not taken.
+        """
+        rows = len(answered.ids)
+        with self._turn:
+            if self._stopping or self._waiting_rows + rows > self._limits.buffer_rows:
+                self.lost_rows += rows
+                return False
+            self._waiting.append((answered, when_stored))
+            self._waiting_rows += rows
+            if when_stored is not None:
+                self._urgent = True
+                self._turn.notify()
+        return True
+
+    def seal(self) -> None:
+        """Everything taken so far is in sealed segments. Errors: ``serving.seal_timed_out``."""
+        done = threading.Event()
+        with self._turn:
+            self._seals.append(done)
+            self._turn.notify()
+        if not done.wait(_SEAL_TIMEOUT_SECONDS):
+            raise TimedOut(
+                "serving.seal_timed_out",
+                "The prediction records could not be sealed in time.",
+                hint="Look at the disk of the records folder.",
+            )
+
+    def close(self) -> None:
+        """Stores what was taken, seals, and stops."""
+        with self._turn:
+            self._stopping = True
+            self._turn.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            with self._turn:
+                self._turn.wait_for(self._called, timeout=self._limits.flush_seconds)
+                taken, self._waiting = self._waiting, []
+                seals, self._seals = self._seals, []
+                self._waiting_rows, self._urgent = 0, False
+                stopping = self._stopping
+            if taken:
+                self._store(taken)
+            if self._segment is not None and (seals or stopping or self._is_full(self._segment)):
+                self._segment.seal()
+                self._segment = None
+            for done in seals:
+                done.set()
+
+    def _called(self) -> bool:
+        return self._urgent or self._stopping or bool(self._seals)
+
+    def _is_full(self, segment: _Segment) -> bool:
+        age = time.monotonic() - segment.opened_seconds
+        return (
+            segment.size_bytes >= self._limits.segment_bytes or age >= self._limits.segment_seconds
+        )
+
+    def _store(self, taken: list[tuple[Answered, WhenStored | None]]) -> None:
+        rows = sum(len(answered.ids) for answered, _ in taken)
+        failure: Unavailable | None = None
+        try:
+            if self._segment is None:
+                self._segment = _Segment(self._folder)
+            encode = self._segment.encoder.encode
+            self._segment.append([encode(answered) for answered, _ in taken])
+            self.stored_rows += rows
+        except OSError as error:
+            self.lost_rows += rows
+            self._give_up_segment()
+            failure = Unavailable(
+                "serving.records_not_stored",
+                f"The prediction records could not be stored: {error.strerror}.",
+                hint="Free space on the disk of the records folder, then send the request again.",
+                folder=str(self._folder),
+            )
+        for _, when_stored in taken:
+            if when_stored is not None:
+                when_stored(failure)
+
+    def _give_up_segment(self) -> None:
+        # The encoder may have told layouts that never reached the file, so the segment ends here.
+        segment, self._segment = self._segment, None
+        if segment is None:
+            return
+        if segment.size_bytes > len(MARK):
+            segment.seal()
+        else:
+            segment.discard()

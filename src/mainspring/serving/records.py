@@ -1,0 +1,203 @@
+"""Prediction records on disk: what was asked, who answered what, when; and how long it took.
+
+A segment is a file of blocks behind an eight-byte mark::
+
+    "MSPREC" 0x00 0x01                          format 1
+    length u32 | crc32 u32 | MessagePack        little-endian; the checksum covers the payload
+    length u32 | crc32 u32 | MessagePack
+    ...
+
+A :class:`Layout` block tells, once per segment, who answers and which inputs follow; a
+:class:`Rows` block holds the rows that one variant answered of one request. A file that ends
+inside a block lost its writer there: everything before is whole, the rest never happened.
+
+An input is recorded once per prediction, with the row of the variant that answered; copies
+(shadow, reference) record only the inputs that the answering variants do not take.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mainspring.core.errors import Broken
+
+MARK: Final = b"MSPREC\x00\x01"
+_HEAD: Final = struct.Struct("<II")
+_UNDECIDED: Final = -1
+
+
+class Layout(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Who answers, and the names of the inputs that its rows carry."""
+
+    number: int
+    endpoint: str
+    variant: str
+    version: str
+    role: str
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+class Rows(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Rows of one layout, by column; fixed-width columns as little-endian bytes."""
+
+    layout: int
+    ids: Sequence[str]
+    ids_given: bool
+    entities: Sequence[str]
+    event_times: bytes  # int64 microseconds
+    received_micros: int
+    latency_micros: int
+    score: bytes  # float64
+    decision: bytes  # int8: 1, 0, or -1 for a model without a decision policy
+    numbers: Sequence[bytes]  # float64
+    texts: Sequence[Sequence[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Rows that one variant answered, as the gateway hands them to the log.
+
+    Shapes: every sequence and column has the length of ``ids``. ``inputs`` holds the columns to
+    record. The arrays must not change afterwards.
+    """
+
+    layout: Layout  # its number is not used: each segment numbers its own
+    ids: Sequence[str]
+    ids_given: bool
+    entities: Sequence[str]
+    event_times: NDArray[np.int64]
+    received_micros: int
+    latency_micros: int
+    score: NDArray[np.float64]
+    decision: NDArray[np.bool_] | None
+    inputs: Mapping[str, NDArray[Any]]
+
+
+class SegmentEncoder:
+    """The bytes of one segment, block by block; remembers which layouts the segment has told."""
+
+    def __init__(self) -> None:
+        self._known: dict[Layout, int] = {}
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def encode(self, answered: Answered) -> bytes:
+        """The blocks to append for some rows."""
+        layout, told = answered.layout, b""
+        number = self._known.get(layout)
+        if number is None:
+            number = self._known[layout] = len(self._known)
+            told = self._block(msgspec.structs.replace(layout, number=number))
+        return told + self._block(_rows(number, answered))
+
+    def _block(self, value: Layout | Rows) -> bytes:
+        payload = self._encoder.encode(value)
+        return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def read_blocks(data: bytes) -> Iterator[tuple[int, Layout, Rows]]:
+    """The rows of a segment with the offset behind each; stops where the file is torn.
+
+    Errors: ``serving.segment_corrupt`` when the bytes are no segment at all.
+    """
+    if not data.startswith(MARK):
+        if MARK.startswith(data):  # its writer died before the mark was whole
+            return
+        raise Broken(
+            "serving.segment_corrupt",
+            "The file is not a segment of prediction records.",
+            hint="Move it out of the records folder and look at it.",
+        )
+    layouts: dict[int, Layout] = {}
+    for end, payload in _payloads(data):
+        block = msgspec.msgpack.decode(payload, type=Layout | Rows)
+        if isinstance(block, Layout):
+            layouts[block.number] = block
+        else:
+            yield end, layouts[block.layout], block
+
+
+def whole_bytes(data: bytes) -> int:
+    """How many bytes from the start are whole blocks: where a torn file is to be cut."""
+    if not data.startswith(MARK):
+        return 0
+    end = len(MARK)
+    for at, _ in _payloads(data):
+        end = at
+    return end
+
+
+def rows_frame(layout: Layout, rows: Rows) -> dict[str, NDArray[Any]]:
+    """The columns of some rows: those of every record, then the inputs by their own names."""
+    count = len(rows.ids)
+    decision = np.frombuffer(rows.decision, dtype=np.int8).astype(np.float64)
+    decision[decision == _UNDECIDED] = np.nan
+    fixed: dict[str, NDArray[Any]] = {
+        "prediction_id": _texts(rows.ids),
+        "entity": _texts(rows.entities),
+        "event_time": np.frombuffer(rows.event_times, dtype="<i8").astype("datetime64[us]"),
+        "received_at": np.full(count, rows.received_micros, dtype="datetime64[us]"),
+        "version": _texts([layout.version] * count),
+        "variant": _texts([layout.variant] * count),
+        "role": _texts([layout.role] * count),
+        "score": np.frombuffer(rows.score, dtype="<f8").astype(np.float64),
+        "decision": decision,
+        "latency_ms": np.full(count, rows.latency_micros / 1000.0, dtype=np.float64),
+    }
+    for name, column in zip(layout.numbers, rows.numbers, strict=True):
+        fixed[input_column(name)] = np.frombuffer(column, dtype="<f8").astype(np.float64)
+    for name, texts in zip(layout.texts, rows.texts, strict=True):
+        fixed[input_column(name)] = _texts(texts)
+    return fixed
+
+
+def input_column(name: str) -> str:
+    """What an input is called in the prediction table, where it must not hide a record's column."""
+    return f"input_{name}"
+
+
+def _rows(number: int, answered: Answered) -> Rows:
+    layout, decision = answered.layout, answered.decision
+    if decision is None:
+        verdict = b"\xff" * len(answered.ids)
+    else:
+        verdict = decision.astype(np.int8).tobytes()
+    return Rows(
+        layout=number,
+        ids=answered.ids,
+        ids_given=answered.ids_given,
+        entities=answered.entities,
+        event_times=answered.event_times.astype("<i8", copy=False).tobytes(),
+        received_micros=answered.received_micros,
+        latency_micros=answered.latency_micros,
+        score=answered.score.astype("<f8", copy=False).tobytes(),
+        decision=verdict,
+        numbers=[answered.inputs[n].astype("<f8", copy=False).tobytes() for n in layout.numbers],
+        texts=[answered.inputs[name].tolist() for name in layout.texts],
+    )
+
+
+def _payloads(data: bytes) -> Iterator[tuple[int, memoryview]]:
+    view, at = memoryview(data), len(MARK)
+    while at + _HEAD.size <= len(data):
+        length, checksum = _HEAD.unpack_from(data, at)
+        end = at + _HEAD.size + length
+        payload = view[at + _HEAD.size : end]
+        if end > len(data) or zlib.crc32(payload) != checksum:
+            return
+        yield end, payload
+        at = end
+
+
+def _texts(values: Sequence[str | None]) -> NDArray[Any]:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
