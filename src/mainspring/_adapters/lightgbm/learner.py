@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -42,7 +43,9 @@ class FittedBooster:
         return np.asarray(scores, dtype=np.float64)
 
     def files(self) -> dict[str, bytes]:
-        return {"model.txt": self._booster.model_to_string().encode()}
+        # How many threads trained it is no part of the model; every count gives the same trees.
+        text = re.sub(r"\[num_threads: \d+\]", "[num_threads: 1]", self._booster.model_to_string())
+        return {"model.txt": text.encode()}
 
     def importance(self) -> dict[str, float]:
         """The gain of each input, as a share of all gain."""
