@@ -186,7 +186,7 @@ def test_any_text_is_read_as_the_standard_library_reads_it(text: str) -> None:
         with pytest.raises(Invalid) as caught:
             parse_document(text)
         assert caught.value.code == "core.bad_toml"
-        assert caught.value.facts["line"] >= 1
+        assert caught.value.facts["line"] in range(1, text.count("\n") + 2)
         return
     document = parse_document(text)
     assert document.value == expected
@@ -243,7 +243,7 @@ def test_the_deepest_allowed_nesting_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a.b = 1 # c\n", 'k = """\\"""x"""\n', "# [\n", "k = [ [ ], # x\n ]\n", "''''''\n"]
+    "unit", ["a.b = 1 # c\n", 'k = """\\"""x"""\n', "# [\n", "k = [ [ ], # x\n ]\n"]
 )
 def test_the_time_grows_with_the_text_and_not_with_its_square(unit: str) -> None:
     """Eight times the text takes nowhere near sixty-four times as long."""

@@ -22,7 +22,7 @@ class Source(Section, frozen=True):
         str | None, Meta(description="Installed package that holds the file; never imported.")
     ] = None
     format: Literal["csv", "parquet", "json"] | None = None
-    delimiter: str | None = None
+    delimiter: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
     null_values: tuple[str, ...] = ("", "NA")
     timezone: Annotated[
         str, Meta(description="Zone of timestamps that carry none (IANA name).")

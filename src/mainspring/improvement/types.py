@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from mainspring.core.spec import Duration, Name, Section
+from mainspring.core.spec import DURATION_PATTERN, Duration, Name, Section
 from mainspring.problem.types import MetricName
 
 
@@ -17,12 +17,19 @@ class Retraining(Section, frozen=True):
         tuple[Name, ...], Meta(description="Monitors whose alert asks for one.")
     ] = ()
     every: Annotated[
-        Literal["never", "week", "month"] | Duration,
-        Meta(description="And at the latest so often."),
+        str,
+        Meta(
+            pattern=rf"^(never|week|month)$(?!\n)|{DURATION_PATTERN}",
+            description="At the latest so often: 'never', 'week', 'month', or such as '10d'.",
+        ),
     ] = "never"
     cooldown: Annotated[Duration, Meta(description="Not sooner than this after the last.")] = "14d"
     window: Annotated[
-        Duration | Literal["all"], Meta(description="How much of the past to learn from.")
+        str,
+        Meta(
+            pattern=rf"^all$(?!\n)|{DURATION_PATTERN}",
+            description="How much of the past to learn from: 'all', or such as '90d'.",
+        ),
     ] = "all"
 
 

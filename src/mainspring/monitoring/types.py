@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from mainspring.core.spec import Duration, Name, Ratio, Section
+from mainspring.problem.types import MetricName
 
 
 class Monitor(Section, frozen=True):
     """One watched number with the rule that turns it into an alert."""
 
     watch: Literal["performance", "cost", "drift", "score_drift", "quality", "volume"]
-    metric: Annotated[str | None, Meta(description="For performance: which metric.")] = None
+    metric: Annotated[MetricName | None, Meta(description="For performance: which metric.")] = None
     at_least: float | None = None
     at_most: float | None = None
     drop: Annotated[
@@ -23,7 +24,9 @@ class Monitor(Section, frozen=True):
     effect: Annotated[
         float, Meta(ge=0, le=1, description="Drift: smallest KS or JS distance that counts.")
     ] = 0.1
-    significance: Annotated[Ratio, Meta(description="Drift: false discovery rate.")] = 0.01
+    significance: Annotated[float, Meta(gt=0, lt=1, description="Drift: false discovery rate.")] = (
+        0.01
+    )
     min_rows: Annotated[int, Meta(ge=1)] = 300
     min_coverage: Annotated[Ratio, Meta(description="Share of rows with a label.")] = 0.8
     patience: Annotated[int, Meta(ge=1, description="Windows in a row before it alerts.")] = 1

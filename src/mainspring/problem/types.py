@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import msgspec
@@ -12,7 +13,7 @@ from mainspring.core.spec import Column, Duration, Name, Section
 Task = Literal["binary", "regression"]
 MetricName = Literal["auc", "log_loss", "brier", "cost_per_1000", "mae", "rmse", "r2"]
 
-HIGHER_IS_BETTER: dict[str, bool] = {
+HIGHER_IS_BETTER: dict[MetricName, bool] = {
     "auc": True,
     "log_loss": False,
     "brier": False,
@@ -21,10 +22,26 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "rmse": False,
     "r2": True,
 }
+METRICS_OF_TASK: dict[Task, tuple[MetricName, ...]] = {
+    "binary": ("auc", "log_loss", "brier", "cost_per_1000"),
+    "regression": ("mae", "rmse", "r2", "cost_per_1000"),
+}
+METRIC_LIMITS: dict[MetricName, tuple[float, float]] = {
+    "auc": (0.0, 1.0),
+    "log_loss": (0.0, math.inf),
+    "brier": (0.0, 1.0),
+    "cost_per_1000": (-math.inf, math.inf),
+    "mae": (0.0, math.inf),
+    "rmse": (0.0, math.inf),
+    "r2": (-math.inf, 1.0),
+}
 
 
 class SuccessMetric(Section, frozen=True):
-    """A number the model must reach before it may serve."""
+    """A number that is reported, and that the model must reach before it may serve.
+
+    With neither ``at_least`` nor ``at_most`` it is reported only.
+    """
 
     name: MetricName
     at_least: float | None = None

@@ -141,7 +141,7 @@ def _check_text(value: str, kind: inspect.StrType, path: Path, told: str) -> Ite
     elif kind.pattern and not re.search(kind.pattern, value):
         wanted = f"Not allowed: {shown(value)}."
         yield Flaw("project.bad_pattern", path, wanted, f"Expected: {_sentence(told)}")
-    elif kind.pattern == DURATION_PATTERN:
+    elif kind.pattern and DURATION_PATTERN in kind.pattern and value[:1].isdigit():
         try:
             parse_duration(value)
         except Invalid as error:

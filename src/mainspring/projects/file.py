@@ -11,10 +11,19 @@ from typing import Any, Final
 
 import msgspec
 
-from mainspring.core.document import MAX_DOCUMENT_BYTES, Document, dotted, parse_document
+from mainspring.core.document import MAX_DOCUMENT_BYTES, Document, Path, dotted, parse_document
 from mainspring.core.errors import Invalid, NotFound
 from mainspring.projects.check import check_value, last_word
-from mainspring.projects.flaws import MAX_FLAWS, FileProblem, Flaw, ProjectInvalid
+from mainspring.projects.defaults import with_defaults
+from mainspring.projects.flaws import (
+    MAX_FLAWS,
+    FileProblem,
+    Flaw,
+    ProjectInvalid,
+    independent,
+    without,
+)
+from mainspring.projects.rules import check_rules
 from mainspring.projects.spec import ProjectFile
 
 FILE_NAME: Final = "mainspring.toml"
@@ -64,17 +73,28 @@ def parse_project(text: str, name: str = FILE_NAME) -> tuple[ProjectFile, Docume
         document = parse_document(text)
     except Invalid as error:
         raise ProjectInvalid(name, [_syntax_problem(error)]) from None
-    flaws = list(islice(check_value(document.value, ProjectFile), MAX_FLAWS))
-    if flaws:
+    spec, flaws = judge(document.value)
+    if spec is None or flaws:
         raise ProjectInvalid(name, _place(flaws, document))
-    return _convert(document.value, name, document), document
+    return spec, document
 
 
-def _convert(value: dict[str, Any], name: str, document: Document) -> ProjectFile:
+def judge(value: dict[str, Any]) -> tuple[ProjectFile | None, list[Flaw]]:
+    """The spec of plain values and the flaws of both kinds: of single keys, and between keys.
+
+    Rules between keys are judged even when single keys are wrong, as far as the rest still makes
+    a project; what may only follow from a wrong key is left out. None when it makes none.
+    """
+    flaws = list(islice(check_value(value, ProjectFile), MAX_FLAWS))
+    sound = without(value, [flaw.path for flaw in flaws])
+    if sound is None or (flaws and next(check_value(sound, ProjectFile), None) is not None):
+        return None, flaws
     try:
-        return msgspec.convert(value, ProjectFile)
+        spec = msgspec.convert(with_defaults(sound), ProjectFile)
     except msgspec.ValidationError as error:
-        raise ProjectInvalid(name, _place([last_word(error)], document)) from None
+        return None, [*flaws, last_word(error)]
+    broken = islice(check_rules(spec), MAX_FLAWS)
+    return spec, [*flaws, *independent(broken, flaws)]
 
 
 def _place(flaws: Iterable[Flaw], document: Document) -> list[FileProblem]:
@@ -83,14 +103,17 @@ def _place(flaws: Iterable[Flaw], document: Document) -> list[FileProblem]:
     def placed() -> Iterator[FileProblem]:
         for flaw in flaws:
             line, column = document.position(flaw.path)
-            others = "".join(
-                f" (and {dotted(path)}, line {document.position(path).line})"
-                for path in flaw.related
-            )
+            others = "".join(f" (and {_related(path, document)})" for path in flaw.related)
             message = flaw.message + others
             yield FileProblem(line, column, dotted(flaw.path), message, flaw.hint, flaw.code)
 
     return sorted(dict.fromkeys(placed()), key=lambda problem: (problem.line, problem.column))
+
+
+def _related(path: Path, document: Document) -> str:
+    if path not in document.offsets:
+        return f"{dotted(path)}, by default"
+    return f"{dotted(path)}, line {document.position(path).line}"
 
 
 def _read(file: File) -> bytes:

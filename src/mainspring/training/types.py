@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from mainspring.core.spec import Column, Duration, Name, Ratio, Section
+from mainspring.problem.types import MetricName
 
 Learner = Annotated[
     str,
@@ -18,7 +19,10 @@ Learner = Annotated[
 
 
 class Split(Section, frozen=True):
-    """Which rows are held back. By time when the dataset has one; else by a hash of the key."""
+    """Which rows are held back: the newest by time, or some by a hash of their key.
+
+    A project file that names no method gets ``hash`` when its dataset has no time.
+    """
 
     method: Literal["time", "hash"] = "time"
     validation: Annotated[
@@ -38,7 +42,7 @@ class Search(Section, frozen=True):
     space: Annotated[
         dict[str, tuple[float | int | str, ...]], Meta(description="Parameter -> values to try.")
     ] = {}
-    metric: str | None = None
+    metric: MetricName | None = None
 
 
 class Training(Section, frozen=True):
@@ -66,7 +70,7 @@ class Gate(Section, frozen=True):
     """A condition that a version must meet before it is registered for release."""
 
     name: Name
-    metric: str | None = None
+    metric: MetricName | None = None
     at_least: float | None = None
     at_most: float | None = None
     beats: Annotated[
