@@ -132,6 +132,20 @@ def test_p_value_agrees_with_the_interval() -> None:
     assert p_value(np.array([-1.0, 1.0]), 14) == 1.0
 
 
+def test_far_tails_do_not_stop_at_the_last_draw() -> None:
+    """At 99.9 % with 200 draws the interval reaches beyond every draw, and p goes on falling."""
+    values = np.random.default_rng(0).normal(5.0, 1.0, 200)
+    low, high, _ = interval(values, 50, 0.999)
+    assert low is not None
+    assert high is not None
+    assert low < values.min()
+    assert high > values.max()
+    p = p_value(values + 5, 50)
+    assert p is not None
+    assert 0.0 < p < 1 / 200
+    assert p_value(np.zeros(200), 50) == 1.0
+
+
 def test_bad_confidence_and_no_draws_are_refused() -> None:
     """Percent instead of a share, and a bootstrap of nothing, are typed errors."""
     y, p, day = sample(1)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from msgspec import Struct
@@ -25,6 +25,8 @@ from mainspring.core.errors import Invalid
 from mainspring.training.distributions import NORMAL, student_below, student_quantile
 from mainspring.training.metrics import Measure, Ranking, checked, from_totals, metric, row_terms
 from mainspring.training.vectors import Counts, Vector, same_length, share
+
+_FEW: Final = 2
 
 Statistic = Callable[[Counts], float]
 """How often each cluster was drawn -> the number (NaN where undefined)."""
@@ -108,13 +110,21 @@ def resample(
 def interval(
     values: Vector, clusters: int, confidence: float
 ) -> tuple[float | None, float | None, int]:
-    """Low, high and the number of defined values; None with one cluster or most undefined."""
+    """Low, high and the number of defined values; None with one cluster or most undefined.
+
+    Percentiles of the draws; where fewer than two draws lie beyond them, mean and deviation of
+    the draws and Student's t take over, since percentiles cannot see past the last draw.
+    """
     share("confidence", confidence)
-    defined = values[~np.isnan(values)]
-    if clusters < 2 or 2 * defined.size < max(2, values.size):  # noqa: PLR2004
-        return None, None, int(defined.size)
+    defined = _enough(values, clusters)
+    if defined is None:
+        return None, None, int(np.count_nonzero(~np.isnan(values)))
     reach = -student_quantile((1.0 - confidence) / 2.0, clusters - 1)
-    tail = NORMAL.cdf(-reach * math.sqrt(clusters / (clusters - 1)))
+    reach *= math.sqrt(clusters / (clusters - 1))
+    tail = NORMAL.cdf(-reach)
+    if tail * defined.size < _FEW:
+        middle, spread = float(defined.mean()), float(defined.std())
+        return middle - reach * spread, middle + reach * spread, int(defined.size)
     low, high = np.quantile(defined, [tail, 1.0 - tail])
     return float(low), float(high), int(defined.size)
 
@@ -123,18 +133,27 @@ def p_value(values: Vector, clusters: int) -> float | None:
     """Two-sided evidence against "no difference", on the same footing as ``interval``.
 
     It is below 1 - confidence where the interval of that confidence leaves zero out, up to the
-    coarseness of the draws. Never exactly 0: the draws cannot show that.
+    coarseness of the draws. None where ``interval`` has none.
     """
-    defined = values[~np.isnan(values)]
-    if clusters < 2 or 2 * defined.size < max(2, values.size):  # noqa: PLR2004
+    defined = _enough(values, clusters)
+    if defined is None:
         return None
-    at_most = (1 + int(np.count_nonzero(defined <= 0.0))) / (1 + defined.size)
-    at_least = (1 + int(np.count_nonzero(defined >= 0.0))) / (1 + defined.size)
-    tail = min(at_most, at_least)
+    below = int(np.count_nonzero(defined <= 0.0))
+    above = int(np.count_nonzero(defined >= 0.0))
+    tail, spread = (1 + min(below, above)) / (1 + defined.size), float(defined.std())
     if tail >= 0.5:  # noqa: PLR2004  # as many draws on either side
         return 1.0
-    shrunk = NORMAL.inv_cdf(tail) * math.sqrt((clusters - 1) / clusters)
-    return min(1.0, 2.0 * student_below(shrunk, clusters - 1))
+    few = min(below, above) < _FEW and spread > 0.0
+    reach = abs(float(defined.mean())) / spread if few else -NORMAL.inv_cdf(tail)
+    reach *= math.sqrt((clusters - 1) / clusters)
+    return min(1.0, 2.0 * student_below(-reach, clusters - 1))
+
+
+def _enough(values: Vector, clusters: int) -> Vector | None:
+    """The defined values, unless there is one cluster or most values are undefined."""
+    defined = values[~np.isnan(values)]
+    enough = clusters >= _FEW and defined.size >= _FEW and 2 * defined.size >= values.size
+    return defined if enough else None
 
 
 def bootstrap(
