@@ -18,7 +18,7 @@ from mainspring.core.digest import Digest, digest_of
 from mainspring.core.time import to_micros
 
 EventKind = NewType("EventKind", str)
-Ref = NewType("Ref", str)  # "dataset:flights@3", "model:late/2", "run:8f...": type, colon, name
+Ref = NewType("Ref", str)  # "dataset:orders@3", "model:churn/2", "run:8f...": type, colon, name
 
 KINDS: dict[EventKind, str] = {}
 GENESIS = Digest("sha256:" + "0" * 64)
