@@ -78,6 +78,9 @@ class Dataset(Section, frozen=True):
     period: Annotated[
         Literal["all", "day", "week", "month"], Meta(description="One version per period.")
     ] = "all"
+    timezone: Annotated[
+        str, Meta(description="Zone in which days, weeks and months begin (IANA name).")
+    ] = "UTC"
     known_ahead: tuple[Column, ...] = ()
     clean: tuple[Cleaning, ...] = ()
     lookup: Annotated[
