@@ -1,1 +1,1 @@
-"""Versioned tables as Delta Lake, on files or S3."""
+"""Versioned tables as Delta Lake on files, read and written through DuckDB."""
