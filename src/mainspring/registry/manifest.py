@@ -7,13 +7,19 @@ and addressed by the digest of its manifest.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Any, Final, Literal
 
 import msgspec
 
-from mainspring.core.digest import Digest, digest_of
+from mainspring.core.digest import Digest, canonical_json, digest_of
+from mainspring.core.errors import Invalid
 from mainspring.core.events import Ref
 from mainspring.core.schema import Signature
+from mainspring.registry.names import check_package_paths
+
+MAX_MANIFEST_BYTES: Final = 16_000_000
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -58,3 +64,50 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> Digest:
         return digest_of(self)
+
+
+def check_manifest(manifest: Manifest) -> bytes:
+    """The manifest's stored form, once it can be read back as the same and names safe files.
+
+    Errors: ``registry.bad_manifest``, ``registry.bad_path``.
+    """
+    check_package_paths(manifest.files)
+    try:
+        data = canonical_json(manifest)
+        same = msgspec.json.decode(data, type=Manifest) == manifest
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise _bad(str(error)) from error
+    if not same:
+        raise _bad("it holds a value that JSON cannot carry, such as NaN or a tuple in a document")
+    for path, digest in manifest.files.items():
+        if not _DIGEST.match(digest):
+            raise _bad(f"the digest of {path!r} is not 'sha256:' and 64 hexadecimal digits")
+    for named in (manifest.golden, manifest.reference):
+        if named is not None and named not in manifest.files:
+            raise _bad(f"it names {named!r}, which is not among its files")
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise _bad(f"it has {len(data)} bytes, the limit is {MAX_MANIFEST_BYTES}")
+    return data
+
+
+def read_manifest(data: bytes) -> Manifest:
+    """A manifest from its stored form, checked like one that is to be stored.
+
+    Errors: ``registry.bad_manifest``, ``registry.bad_path``.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise _bad(f"it has {len(data)} bytes, the limit is {MAX_MANIFEST_BYTES}")
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _bad(str(error)) from error
+    check_manifest(manifest)
+    return manifest
+
+
+def _bad(why: str) -> Invalid:
+    return Invalid(
+        "registry.bad_manifest",
+        f"This manifest cannot be used: {why}.",
+        hint="Write it with mainspring.registry.Manifest, from plain Python values.",
+    )
