@@ -101,7 +101,7 @@ def _column(frame: dict[str, NDArray[Any]], name: str, kind: np.dtype[Any]) -> N
     if name in frame:
         return frame[name]
     rows = len(frame["prediction_id"])
-    return np.full(rows, None if kind == object else np.nan, dtype=kind)
+    return np.full(rows, None if kind.kind == "O" else np.nan, dtype=kind)
 
 
 def _first_of_each(frame: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

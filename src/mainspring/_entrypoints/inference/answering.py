@@ -1,0 +1,226 @@
+"""From a question to its answer, and to its prediction records."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainspring._entrypoints.inference.fleet import Fleet
+from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring.core.errors import Broken, TimedOut, Unavailable
+from mainspring.core.ids import new_id
+from mainspring.serving.live import (
+    Answer,
+    Group,
+    LiveEndpoint,
+    LiveVariant,
+    Question,
+    divide,
+    entity_keys,
+    join,
+    take,
+)
+from mainspring.serving.model import Scores
+from mainspring.serving.recorder import Recorder
+from mainspring.serving.records import Answered
+
+# A canary that fails this way is replaced by the champion for the request; a request that is
+# itself wrong (Invalid) fails with every variant, so it is not tried again.
+_VARIANT_FAILED: Final = (Broken, Unavailable, TimedOut)
+# A shadow that has this many rows waiting gets no more: it must never slow the primary.
+_SHADOW_WAITING_ROWS: Final = 4096
+
+
+class Answering:
+    """Answers questions on the event loop; every answer leaves prediction records."""
+
+    def __init__(self, fleet: Fleet, recorder: Recorder, metrics: Metrics) -> None:
+        self._fleet = fleet
+        self._recorder = recorder
+        self._metrics = metrics
+        self._shadowing: set[asyncio.Task[None]] = set()
+
+    async def answer(self, endpoint: LiveEndpoint, question: Question) -> Answer:
+        """One score per row. Errors: those of the lanes; ``serving.records_not_stored``."""
+        received_micros, started = time.time_ns() // 1000, time.perf_counter()
+        if question.rows == 0:
+            return Answer((), False, np.empty(0), None, (endpoint.champion.variant,), None)
+        ids = question.ids if question.ids is not None else _new_ids(question.rows)
+        entities = entity_keys(endpoint, question, ids)
+        groups = divide(endpoint, question, entities)
+        watching = [] if question.variant or question.version else endpoint.watching
+        references = [v for v in watching if v.variant.role == "reference"]
+        groups, scores, copies = await self._score(endpoint, question, groups, references)
+        answer = join(question, ids, groups, scores)
+        taken = _Taken(question, ids, entities, received_micros, started)
+        records = [taken.record(g.by, g.rows, s) for g, s in zip(groups, scores, strict=True)]
+        records += [taken.record(live, None, copy) for live, copy in copies]
+        await self._keep(records, durable=question.durable)
+        for live in watching:
+            if live.variant.role == "shadow":
+                self._shadow(live, taken)
+        self._count(endpoint, records, taken)
+        return answer
+
+    async def _score(
+        self,
+        endpoint: LiveEndpoint,
+        question: Question,
+        groups: list[Group],
+        references: Sequence[LiveVariant],
+    ) -> tuple[list[Group], list[Scores], list[tuple[LiveVariant, Scores]]]:
+        # References are submitted with the rest, and awaited last: they share the loop's turn.
+        pending = [self._submit(group, question) for group in groups]
+        copies = [(live, self._submit(Group(live, None), question)) for live in references]
+        scores: list[Scores] = []
+        for place, (group, future) in enumerate(zip(groups, pending, strict=True)):
+            try:
+                scores.append(await future)
+            except _VARIANT_FAILED:
+                if group.by.variant.role != "canary":
+                    raise
+                self._metrics.fallback(endpoint.name, group.by.variant)
+                groups[place] = Group(endpoint.champion, group.rows)
+                scores.append(await self._submit(groups[place], question))
+        return groups, scores, await self._copies(endpoint, copies)
+
+    async def _copies(
+        self, endpoint: LiveEndpoint, pending: list[tuple[LiveVariant, asyncio.Future[Scores]]]
+    ) -> list[tuple[LiveVariant, Scores]]:
+        copies = []
+        for live, future in pending:
+            try:
+                copies.append((live, await future))
+            except _VARIANT_FAILED:  # a reference is only recorded: the answer does not need it
+                self._metrics.dropped(endpoint.name, live.variant, 1)
+        return copies
+
+    def _submit(self, group: Group, question: Question) -> asyncio.Future[Scores]:
+        model = group.by.model
+        columns = take(question.columns, model.names, group.rows)
+        rows = question.rows if group.rows is None else len(group.rows)
+        try:
+            return self._fleet.lane(model).submit(model.encode(columns, rows))
+        except Unavailable as error:
+            failed: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+
+    async def _keep(self, records: list[Answered], *, durable: bool) -> None:
+        if not durable:
+            for record in records:
+                self._recorder.append(record)
+            return
+        loop = asyncio.get_running_loop()
+        stored: list[asyncio.Future[None]] = []
+        for record in records:
+            future: asyncio.Future[None] = loop.create_future()
+            stored.append(future)
+
+            def when_stored(
+                error: Unavailable | None, future: asyncio.Future[None] = future
+            ) -> None:
+                loop.call_soon_threadsafe(_settle, future, error)
+
+            if not self._recorder.append(record, when_stored):
+                raise Unavailable(
+                    "serving.records_not_stored",
+                    "Too many prediction records are waiting to be stored.",
+                    hint="Send the request again in a moment.",
+                )
+        for future in stored:
+            await future
+
+    def _shadow(self, live: LiveVariant, taken: _Taken) -> None:
+        lane = self._fleet.shadow_lane(live.model)
+        missing = [n for n in live.model.names if n not in taken.question.columns]
+        if missing or lane.waiting_rows + taken.question.rows > _SHADOW_WAITING_ROWS:
+            self._metrics.dropped(live.layout.endpoint, live.variant, taken.question.rows)
+            return
+        task = asyncio.create_task(self._run_shadow(live, taken))
+        self._shadowing.add(task)
+        task.add_done_callback(self._shadowing.discard)
+
+    async def _run_shadow(self, live: LiveVariant, taken: _Taken) -> None:
+        question, model = taken.question, live.model
+        try:
+            matrix = model.encode(question.columns, question.rows)
+            scores = await self._fleet.shadow_lane(model).submit(matrix)
+        except (*_VARIANT_FAILED, ValueError):
+            self._metrics.dropped(live.layout.endpoint, live.variant, question.rows)
+            return
+        self._recorder.append(taken.record(live, None, scores))
+        self._metrics.answered(live.layout.endpoint, live.variant, question.rows, taken.seconds())
+
+    def _count(self, endpoint: LiveEndpoint, records: list[Answered], taken: _Taken) -> None:
+        seconds = taken.seconds()
+        for record in records:
+            layout = record.layout
+            self._metrics.answered_by(
+                (endpoint.name, layout.variant, layout.version), len(record.ids), seconds
+            )
+
+
+class _Taken:
+    """A question with what is known about it once it is taken in."""
+
+    def __init__(
+        self,
+        question: Question,
+        ids: Sequence[str],
+        entities: Sequence[str],
+        received_micros: int,
+        started: float,
+    ) -> None:
+        self.question = question
+        self._ids = ids
+        self._entities = entities
+        self._received_micros = received_micros
+        self._started = started
+        self._times = (
+            question.event_times
+            if question.event_times is not None
+            else np.full(question.rows, received_micros, dtype=np.int64)
+        )
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    def record(self, live: LiveVariant, rows: NDArray[np.intp] | None, scores: Scores) -> Answered:
+        layout = live.layout
+        names = (*layout.numbers, *layout.texts)
+        return Answered(
+            layout=layout,
+            ids=_some(self._ids, rows),
+            ids_given=self.question.ids is not None,
+            entities=_some(self._entities, rows),
+            event_times=self._times if rows is None else self._times[rows],
+            received_micros=self._received_micros,
+            latency_micros=int(self.seconds() * 1e6),
+            score=scores.score,
+            decision=scores.decision,
+            inputs=take(self.question.columns, names, rows),
+        )
+
+
+def _some(values: Sequence[str], rows: NDArray[np.intp] | None) -> Sequence[str]:
+    return values if rows is None else [values[row] for row in rows.tolist()]
+
+
+def _new_ids(rows: int) -> list[str]:
+    base = new_id()
+    return [base] if rows == 1 else [f"{base}-{row}" for row in range(rows)]
+
+
+def _settle(future: asyncio.Future[None], error: Unavailable | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

@@ -1,0 +1,296 @@
+"""The gateway as an RSGI application: addresses to wires, errors in each wire's own form."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from mainspring._entrypoints._http import bodies
+from mainspring._entrypoints._http.doors import Doors, is_loopback
+from mainspring._entrypoints._http.errors import error_headers, status_of
+from mainspring._entrypoints._http.messages import Response, json_response, text_response
+from mainspring._entrypoints.inference import invocations, protocol
+from mainspring._entrypoints.inference.answering import Answering
+from mainspring._entrypoints.inference.control import Control
+from mainspring._entrypoints.inference.fleet import Fleet
+from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring.core.errors import Broken, Denied, Invalid, MainspringError, NotFound
+from mainspring.serving.traffic import versioned
+
+BODY_LIMIT_BYTES: Final = 64 << 20
+# The level of MLflow's wire that we answer; its clients read the text of /version.
+MLFLOW_LEVEL: Final = "2.20.0"
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+_NOT_READY: Final = 503
+_GZIP_FROM_BYTES: Final = 1024
+log = logging.getLogger("mainspring.gateway")
+
+
+class Gateway:
+    """One gateway process: every wire, one core."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        answering: Answering,
+        *,
+        control: Control,
+        metrics: Metrics,
+        doors: Doors,
+    ) -> None:
+        self._fleet = fleet
+        self._answering = answering
+        self._control = control
+        self._metrics = metrics
+        self._doors = doors
+
+    def close(self) -> None:
+        """Lets the models' threads end."""
+        for lane in self._fleet.lanes():
+            lane.close()
+
+    async def __rsgi__(self, scope: Any, incoming: Any) -> None:
+        path = scope.path
+        try:
+            response = await self._answer(scope, path, incoming)
+        except MainspringError as error:
+            response = _error(path, error)
+        except Exception:  # the process edge: a bug answers 500 and leaves its trace in the log
+            log.exception("unexpected error in %s %s", scope.method, path[:200])
+            response = _error(path, Broken("http.bug", "The gateway made a mistake."))
+        self._metrics.status(response.status)
+        if scope.method == "HEAD":
+            incoming.response_empty(response.status, response.headers)
+        else:
+            incoming.response_bytes(response.status, response.headers, response.body)
+
+    async def _answer(self, scope: Any, path: str, incoming: Any) -> Response:
+        headers = dict(scope.headers.items())
+        self._doors.check(scope.method, headers, scope.authority)
+        if scope.method == "POST" and path.startswith("/v2/models/") and path.endswith("/infer"):
+            self._doors.admit(None, headers)
+            response = await self._infer(path, headers, incoming)
+            return _packed(response, headers)
+        return await self._other(scope, path, headers, incoming)
+
+    async def _infer(self, path: str, headers: Mapping[str, str], incoming: Any) -> Response:
+        parts = path.split("/")
+        match parts[3:]:
+            case [name, "infer"]:
+                version: str | None = None
+            case [name, "versions", said, "infer"]:
+                version = unquote(said)
+            case _:
+                raise _nothing("POST", path)
+        endpoint = self._fleet.endpoint(unquote(name))
+        body = await bodies.read(incoming, dict(headers), BODY_LIMIT_BYTES)
+        asked = protocol.read_infer(body, headers, endpoint, version)
+        answer = await self._answering.answer(endpoint, asked.question)
+        return protocol.write_infer(endpoint, asked, answer)
+
+    async def _other(
+        self, scope: Any, path: str, headers: dict[str, str], incoming: Any
+    ) -> Response:
+        parts = [unquote(part) for part in path.strip("/").split("/")]
+        open_to_all = self._health(scope.method, parts)
+        if open_to_all is not None:
+            return open_to_all
+        if parts[0] == "control" or parts[:3] == ["v2", "repository", "models"]:
+            return await self._manage(scope, parts, headers, incoming)
+        self._doors.admit(None, headers)
+        match (scope.method, *parts):
+            case ("POST", "invocations") | ("POST", "endpoints", _, "invocations"):
+                return await self._invoke(scope, parts, headers, incoming)
+            case ("GET", "metrics"):
+                return text_response(self._metrics.exposition(self._gauges()))
+            case ("GET" | "POST", "v2", "repository", "index"):
+                return protocol.repository_index(self._fleet)
+            case ("GET", "v2", *rest):
+                return self._describe(path, rest)
+        raise _nothing(scope.method, path)
+
+    def _health(self, method: str, parts: list[str]) -> Response | None:
+        """What load balancers and clients ask without a token."""
+        ready = self._fleet.is_ready
+        status = _OK if ready else _NOT_READY
+        match (method, *parts):
+            case ("GET" | "HEAD", "health"):
+                return text_response("OK")
+            case ("GET" | "HEAD", "v2", "health", "live"):
+                return json_response({"live": True})
+            case ("GET" | "HEAD", "v2", "health", "ready") | ("GET", "ready"):
+                return json_response({"ready": ready}, status)
+            case ("GET" | "HEAD", "ping"):
+                # MLflow and SageMaker ask this before they send traffic: ready, not just alive.
+                return text_response("\n", status)
+            case ("GET", "version"):
+                return text_response(MLFLOW_LEVEL)
+        return None
+
+    def _describe(self, path: str, rest: list[str]) -> Response:
+        match rest:
+            case []:
+                return protocol.server_metadata()
+            case ["models", "stats"]:
+                endpoints = list(self._fleet.endpoints.values())
+                return protocol.model_statistics(endpoints, self._metrics)
+            case ["models", name, "versions", version, *what]:
+                return self._describe_model(path, name, version, what)
+            case ["models", name, *what]:
+                return self._describe_model(path, name, None, what)
+        raise _nothing("GET", path)
+
+    def _describe_model(
+        self, path: str, name: str, version: str | None, what: list[str]
+    ) -> Response:
+        if what == ["ready"]:
+            ready = self._serves(name, version)
+            return json_response({"name": name, "ready": ready}, _OK if ready else _NOT_FOUND)
+        endpoint = self._fleet.endpoint(name)
+        if version is not None:
+            versioned(endpoint.route, name, version)
+        match what:
+            case []:
+                return protocol.model_metadata(endpoint)
+            case ["config"]:
+                return protocol.model_config(endpoint)
+            case ["stats"]:
+                return protocol.model_statistics([endpoint], self._metrics)
+        raise _nothing("GET", path)
+
+    def _serves(self, name: str, version: str | None) -> bool:
+        endpoint = self._fleet.endpoints.get(name)
+        return endpoint is not None and (
+            version is None or any(v.version == version for v in endpoint.route.variants)
+        )
+
+    async def _invoke(
+        self, scope: Any, parts: list[str], headers: dict[str, str], incoming: Any
+    ) -> Response:
+        name = parts[1] if parts[0] == "endpoints" else self._only(scope.query_string)
+        endpoint = self._fleet.endpoint(name)
+        body = await bodies.read(incoming, headers, BODY_LIMIT_BYTES)
+        question = invocations.read_invocation(body, headers, endpoint)
+        answer = await self._answering.answer(endpoint, question)
+        return invocations.write_invocation(endpoint, answer)
+
+    def _only(self, query: str) -> str:
+        named = parse_qs(query).get("endpoint")
+        if named:
+            return named[0]
+        names = list(self._fleet.table.routes)
+        if len(names) != 1:
+            raise Invalid(
+                "serving.which_endpoint",
+                f"The gateway serves {len(names)} endpoints.",
+                hint="Say which: POST /endpoints/NAME/invocations, or /invocations?endpoint=NAME.",
+            )
+        return names[0]
+
+    async def _manage(
+        self, scope: Any, parts: list[str], headers: dict[str, str], incoming: Any
+    ) -> Response:
+        """Control requests, and the repository requests that change what is served."""
+        match (scope.method, *parts):
+            case (_, "control", *rest):
+                pass
+            case ("POST", "v2", "repository", "models", _, "load"):
+                rest = ["routes", "reload"]
+            case ("POST", "v2", "repository", "models", name, "unload"):
+                rest = ["routes", name]
+            case _:
+                raise _nothing(scope.method, scope.path)
+        _check_near(scope.client)
+        self._control.admit(headers)
+        body = await bodies.read(incoming, headers, BODY_LIMIT_BYTES)
+        method = "DELETE" if parts[-1] == "unload" else scope.method
+        revision = headers.get("if-match")
+        loop = asyncio.get_running_loop()
+        response = await loop.run_in_executor(
+            None, self._control.handle, method, rest, body, _revision(revision)
+        )
+        return json_response({}) if parts[0] == "v2" else response
+
+    def _gauges(self) -> dict[str, float]:
+        records = self._control.records()
+        lanes = self._fleet.lanes()
+        return {
+            "gateway_ready": float(self._fleet.is_ready),
+            "gateway_routes_revision": self._fleet.table.revision,
+            "gateway_waiting_rows": sum(lane.waiting_rows for lane in lanes),
+            "gateway_batches": sum(lane.batches for lane in lanes),
+            "gateway_batched_rows": sum(lane.batched_rows for lane in lanes),
+            "records_stored_rows": records["stored_rows"],
+            "records_lost_rows": records["lost_rows"],
+        }
+
+
+def _error(path: str, error: MainspringError) -> Response:
+    status = status_of(error)
+    headers = error_headers(error, status)
+    if path.startswith("/v2"):
+        body = msgspec.json.encode({"error": f"{error.code}: {error}"})
+    elif path.endswith("/invocations"):
+        body = msgspec.json.encode({"error_code": _mlflow_code(status), "message": str(error)})
+    else:
+        body = msgspec.json.encode(error.as_dict())
+    return Response(status, headers, body)
+
+
+def _mlflow_code(status: int) -> str:
+    return {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}.get(
+        status,
+        "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR",  # noqa: PLR2004
+    )
+
+
+def _packed(response: Response, headers: Mapping[str, str]) -> Response:
+    wanted = headers.get("accept-encoding", "")
+    body = response.body
+    if not isinstance(body, bytes) or len(body) < _GZIP_FROM_BYTES:
+        return response
+    if "gzip" in wanted:
+        packed, name = gzip.compress(body, compresslevel=1, mtime=0), "gzip"
+    elif "deflate" in wanted:
+        packed, name = zlib.compress(body, 1), "deflate"
+    else:
+        return response
+    return Response(response.status, [*response.headers, ("content-encoding", name)], packed)
+
+
+def _check_near(client: str) -> None:
+    if not is_loopback(client.rpartition(":")[0].strip("[]") or client):
+        raise Denied(
+            "serving.control_is_local",
+            "The control addresses answer on this machine only.",
+            hint="Run the command where the gateway runs.",
+        )
+
+
+def _revision(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return int(text.strip('"'))
+    except ValueError as error:
+        raise Invalid(
+            "serving.bad_request",
+            "The header If-Match is not a revision.",
+            hint="Send the revision of the routes, a whole number.",
+        ) from error
+
+
+def _nothing(method: str, path: str) -> NotFound:
+    return NotFound(
+        "http.no_such_address",
+        f"There is nothing at {method[:20]} {path[:200]}.",
+        hint="See the Open Inference Protocol, version 2, and /invocations.",
+    )

@@ -1,0 +1,91 @@
+"""The gateway's own control addresses: deploy, remove, seal the records, look.
+
+Only for who holds the control token, which the gateway writes into its folder, readable for its
+user alone. ``PUT /control/routes/{endpoint}`` answers when the route is live.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from mainspring._entrypoints._http.messages import Response, decode_json, json_response
+from mainspring._entrypoints.inference.fleet import Fleet
+from mainspring.core.errors import Denied, NotFound
+from mainspring.serving.client import TOKEN_FILE
+from mainspring.serving.recorder import Recorder
+from mainspring.serving.routes import replace_file
+from mainspring.serving.traffic import Route
+
+_route = msgspec.json.Decoder(Route)
+
+
+class Control:
+    """Changes what is served. Called from worker threads, because loading takes time."""
+
+    def __init__(self, fleet: Fleet, recorder: Recorder, token: str) -> None:
+        self._fleet = fleet
+        self._recorder = recorder
+        self._token = token.encode()
+
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """Nothing, or an error. Errors: ``http.unauthenticated``."""
+        scheme, _, secret = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(
+            secret.strip().encode(), self._token
+        ):
+            raise Denied(
+                "http.unauthenticated",
+                "This address needs the gateway's control token.",
+                hint=f"It stands in {TOKEN_FILE} in the gateway's folder.",
+            )
+
+    def handle(self, method: str, parts: list[str], body: bytes, revision: int | None) -> Response:
+        """The answer to a control request; ``parts`` is the path behind ``/control``."""
+        match (method, *parts):
+            case ("GET", "routes"):
+                return json_response(self._fleet.table)
+            case ("PUT", "routes", endpoint):
+                route = decode_json(_route, body)
+                return json_response(self._fleet.deploy(endpoint, route, revision=revision))
+            case ("DELETE", "routes", endpoint):
+                return json_response(self._fleet.remove(endpoint))
+            case ("POST", "routes", "reload"):
+                return json_response(self._fleet.reload())
+            case ("POST", "records", "seal"):
+                self._recorder.seal()
+                return json_response(self.records())
+            case ("GET", "records"):
+                return json_response(self.records())
+        raise NotFound(
+            "http.no_such_address",
+            f"There is nothing at {method[:20]} /control/{'/'.join(parts)[:200]}.",
+            hint="There are /control/routes and /control/records.",
+        )
+
+    def records(self) -> dict[str, int]:
+        """How many rows were stored and lost since the start."""
+        return {
+            "stored_rows": self._recorder.stored_rows,
+            "lost_rows": self._recorder.lost_rows,
+        }
+
+
+def control_token(folder: Path) -> str:
+    """The folder's control token, made and stored (0600) on first use."""
+    path = folder / TOKEN_FILE
+    try:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        token = path.read_text().strip()
+    except FileNotFoundError:
+        token = ""
+    if not token:
+        token = secrets.token_urlsafe(32)
+        replace_file(path, token.encode(), mode=0o600)
+        path.chmod(0o600)  # whatever the umask says
+    return token

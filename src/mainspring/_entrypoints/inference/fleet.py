@@ -1,0 +1,147 @@
+"""What a gateway serves right now: the route table, its loaded models, and their lanes.
+
+A change loads and checks everything first, then stores ``routes.json``, then replaces one
+reference. The models of the table before stay loaded, so going back costs no loading.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from mainspring._entrypoints.inference.lanes import Lane
+from mainspring.core.digest import Digest
+from mainspring.core.errors import Conflict
+from mainspring.ports.objects import Objects
+from mainspring.serving.live import LiveEndpoint, live_endpoint
+from mainspring.serving.model import ServedModel, load_model
+from mainspring.serving.ports import Runtime
+from mainspring.serving.routes import read_routes, write_routes
+from mainspring.serving.traffic import Route, RouteTable
+
+
+class Fleet:
+    """Endpoints in service. Changes come from any thread, one at a time; reads never wait."""
+
+    def __init__(self, folder: Path, objects: Objects, runtimes: Mapping[str, Runtime]) -> None:
+        self._folder = folder
+        self._objects = objects
+        self._runtimes = runtimes
+        self._changing = threading.Lock()
+        self._models: dict[Digest, ServedModel] = {}
+        self._lanes: dict[Digest, Lane] = {}
+        self._shadow_lanes: dict[Digest, Lane] = {}
+        self.table = RouteTable()
+        self.endpoints: Mapping[str, LiveEndpoint] = {}
+        self.is_ready = False
+
+    def restore(self) -> None:
+        """Loads what ``routes.json`` says; then the gateway is ready."""
+        with self._changing:
+            self._install(read_routes(self._folder))
+            self.is_ready = True
+
+    def deploy(self, endpoint: str, route: Route, *, revision: int | None = None) -> RouteTable:
+        """The table in service once the route is live.
+
+        ``revision``, when given, is the table the caller has seen; another one is a conflict.
+        Errors: those of :func:`load_model` and :func:`check_route`;
+        ``serving.revision_conflict``. After an error everything is as it was.
+        """
+        with self._changing:
+            self._check_revision(revision)
+            current = self.table.routes.get(endpoint)
+            if current == route:
+                return self.table
+            return self._replace(self.table.with_route(endpoint, route))
+
+    def remove(self, endpoint: str) -> RouteTable:
+        """The table in service without the endpoint. Errors: ``serving.endpoint_not_found``."""
+        with self._changing:
+            self.table.route(endpoint)
+            return self._replace(self.table.without(endpoint))
+
+    def reload(self) -> RouteTable:
+        """The table of ``routes.json``, in service (another process may have written it)."""
+        with self._changing:
+            table = read_routes(self._folder)
+            if table != self.table:
+                self._install(table)
+            return self.table
+
+    def endpoint(self, name: str) -> LiveEndpoint:
+        """An endpoint in service. Errors: ``serving.endpoint_not_found``."""
+        live = self.endpoints.get(name)
+        if live is None:
+            self.table.route(name)
+            raise Conflict(
+                "serving.not_ready", f"The endpoint {name!r} is loading.", hint="Try again soon."
+            )
+        return live
+
+    def lane(self, model: ServedModel) -> Lane:
+        """The lane of a model; event loop only."""
+        return _lane(self._lanes, model)
+
+    def shadow_lane(self, model: ServedModel) -> Lane:
+        """The lane for copies that nobody waits for; event loop only."""
+        return _lane(self._shadow_lanes, model)
+
+    def lanes(self) -> list[Lane]:
+        """Every lane there is."""
+        return list(self._lanes.values())
+
+    def _check_revision(self, revision: int | None) -> None:
+        if revision is not None and revision != self.table.revision:
+            raise Conflict(
+                "serving.revision_conflict",
+                f"The routes are at revision {self.table.revision}, not {revision}.",
+                hint="Read the routes again and repeat the change.",
+                revision=self.table.revision,
+            )
+
+    def _replace(self, table: RouteTable) -> RouteTable:
+        endpoints, models = self._load(table)
+        write_routes(self._folder, table)
+        self._swap(table, endpoints, models)
+        return table
+
+    def _install(self, table: RouteTable) -> None:
+        self._swap(table, *self._load(table))
+
+    def _load(self, table: RouteTable) -> tuple[dict[str, LiveEndpoint], dict[Digest, ServedModel]]:
+        wanted = {v.model for route in table.routes.values() for v in route.variants}
+        models = {
+            digest: self._models.get(digest)
+            or load_model(digest, self._objects.get, self._runtimes)
+            for digest in wanted
+        }
+        endpoints = {
+            name: self.endpoints[name]
+            if name in self.endpoints and self.table.routes.get(name) == route
+            else live_endpoint(name, route, models)
+            for name, route in table.routes.items()
+        }
+        return endpoints, models
+
+    def _swap(
+        self,
+        table: RouteTable,
+        endpoints: dict[str, LiveEndpoint],
+        models: dict[Digest, ServedModel],
+    ) -> None:
+        before = {v.model for route in self.table.routes.values() for v in route.variants}
+        kept = {digest: model for digest, model in self._models.items() if digest in before}
+        self.table, self.endpoints = table, endpoints
+        self._models = {**kept, **models}
+        for lanes in (self._lanes, self._shadow_lanes):
+            for digest in [digest for digest in list(lanes) if digest not in self._models]:
+                lanes.pop(digest).close()
+
+
+def _lane(lanes: dict[Digest, Lane], model: ServedModel) -> Lane:
+    lane = lanes.get(model.digest)
+    if lane is None:
+        lane = lanes[model.digest] = Lane(model)
+    return lane

@@ -1,0 +1,219 @@
+"""One lane per loaded model: what arrived while the last batch ran is the next batch.
+
+No timer and no waiting for company: a lone request runs at the end of the event loop's turn, with
+whatever else arrived in that turn. A model that proved quick runs on the loop itself; a slow one
+has a thread of its own, so that the others go on. A batch that fails is tried again request by
+request, so a bad row fails nobody but its own request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from mainspring.core.errors import Broken, MainspringError, TimedOut, Unavailable
+from mainspring.serving.model import Array, Scores, ServedModel
+
+_Asked = tuple[Array, "asyncio.Future[Scores]"]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """How much may run and wait in one lane, and when a model counts as slow or lost."""
+
+    batch_rows: int = 4096
+    waiting_rows: int = 65_536
+    slow_seconds: float = 0.010
+    run_seconds: float = 5.0
+    failures: int = 5
+    rest_seconds: float = 30.0
+
+
+DEFAULT_LIMITS: Final = LaneLimits()
+
+
+class Lane:
+    """Runs one model's batches, one after the other. Used from the event loop only."""
+
+    def __init__(self, model: ServedModel, limits: LaneLimits = DEFAULT_LIMITS) -> None:
+        self.model = model
+        self._limits = limits
+        self._waiting: list[_Asked] = []
+        self._waiting_rows = 0
+        self._scheduled = self._running = False
+        self._slow = False
+        self._thread: ThreadPoolExecutor | None = None
+        self._failures = 0
+        self._out_until = 0.0
+        self.batches = self.batched_rows = 0
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the model failed so often, or hung, that nothing is sent to it for now."""
+        return self._out_until > time.monotonic()
+
+    @property
+    def waiting_rows(self) -> int:
+        return self._waiting_rows
+
+    def submit(self, matrix: Array) -> asyncio.Future[Scores]:
+        """The scores of some encoded rows, later.
+
+        Errors: ``serving.busy`` at once when too many rows wait, ``serving.variant_out``;
+        ``serving.prediction_failed`` and ``serving.timed_out`` in the future.
+        """
+        if self.is_out:
+            raise _out()
+        if self._waiting_rows + len(matrix) > self._limits.waiting_rows and self._waiting:
+            raise Unavailable(
+                "serving.busy",
+                "Too many rows are waiting for this model.",
+                hint="Send the request again in a moment, or send fewer at once.",
+            )
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Scores] = loop.create_future()
+        future.add_done_callback(_seen)
+        self._waiting.append((matrix, future))
+        self._waiting_rows += len(matrix)
+        if not self._scheduled and not self._running:
+            self._scheduled = True
+            loop.call_soon(self._start)
+        return future
+
+    def close(self) -> None:
+        """Lets the thread end once it has nothing to do."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=False)
+
+    def _start(self) -> None:
+        self._scheduled = False
+        batch = self._take()
+        if not batch:
+            return
+        self.batches += 1
+        self.batched_rows += sum(len(matrix) for matrix, _ in batch)
+        if self._slow:
+            self._start_on_thread(batch)
+            return
+        started = time.perf_counter()
+        results = _score_all(self.model, [matrix for matrix, _ in batch])
+        self._slow = time.perf_counter() - started > self._limits.slow_seconds
+        self._finish(batch, results)
+
+    def _take(self) -> list[_Asked]:
+        rows, count = 0, 0
+        for matrix, _ in self._waiting:
+            if count and rows + len(matrix) > self._limits.batch_rows:
+                break
+            rows, count = rows + len(matrix), count + 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._waiting_rows -= rows
+        # Whoever stopped waiting (a client that went away) is not computed.
+        return [asked for asked in batch if not asked[1].done()]
+
+    def _start_on_thread(self, batch: list[_Asked]) -> None:
+        loop = asyncio.get_running_loop()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._running = True
+        matrices = [matrix for matrix, _ in batch]
+        work = loop.run_in_executor(self._thread, _score_all, self.model, matrices)
+        watch = loop.call_later(self._limits.run_seconds, self._give_up, batch)
+
+        def done(finished: asyncio.Future[list[Scores | MainspringError]]) -> None:
+            watch.cancel()
+            self._running = False
+            self._finish(batch, finished.result())
+
+        work.add_done_callback(done)
+
+    def _finish(self, batch: list[_Asked], results: list[Scores | MainspringError]) -> None:
+        for (_, future), result in zip(batch, results, strict=True):
+            failed = isinstance(result, MainspringError)
+            self._failures = self._failures + 1 if failed else 0
+            if future.done():
+                continue
+            if isinstance(result, MainspringError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        if self._failures >= self._limits.failures:
+            self._failures = 0
+            self._rest()
+        if self._waiting and not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _give_up(self, batch: list[_Asked]) -> None:
+        # The thread cannot be stopped; its answer will find nobody waiting.
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(
+                    TimedOut(
+                        "serving.timed_out",
+                        "The model took too long.",
+                        hint="Look at the version's latency, or send fewer rows at once.",
+                    )
+                )
+        self._rest()
+
+    def _rest(self) -> None:
+        self._out_until = time.monotonic() + self._limits.rest_seconds
+        waiting, self._waiting = self._waiting, []
+        self._waiting_rows = 0
+        for _, future in waiting:
+            if not future.done():
+                future.set_exception(_out())
+
+
+def _score_all(model: ServedModel, matrices: list[Array]) -> list[Scores | MainspringError]:
+    if len(matrices) == 1:
+        return [_score(model, matrices[0])]
+    together = _score(model, np.concatenate(matrices))
+    if isinstance(together, MainspringError):
+        return [_score(model, matrix) for matrix in matrices]
+    return _split(together, [len(matrix) for matrix in matrices])
+
+
+def _split(scores: Scores, lengths: list[int]) -> list[Scores | MainspringError]:
+    parts: list[Scores | MainspringError] = []
+    start = 0
+    for length in lengths:
+        rows = slice(start, start + length)
+        decision = None if scores.decision is None else scores.decision[rows]
+        parts.append(Scores(scores.score[rows], decision))
+        start += length
+    return parts
+
+
+def _score(model: ServedModel, matrix: Array) -> Scores | MainspringError:
+    try:
+        return model.score(matrix)
+    except MainspringError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - the edge to foreign model code, which may raise anything
+        return Broken(
+            "serving.prediction_failed",
+            f"The model failed: {type(error).__name__}: {str(error)[:200]}.",
+            hint="Compare the model's signature with the rows that were sent.",
+        )
+
+
+def _seen(future: asyncio.Future[Scores]) -> None:
+    # A request that failed elsewhere no longer waits for this; its failure is not a bug to log.
+    if not future.cancelled():
+        future.exception()
+
+
+def _out() -> Unavailable:
+    return Unavailable(
+        "serving.variant_out",
+        "The model is out of service after failures.",
+        hint="It is tried again within a minute; or roll the endpoint back.",
+    )

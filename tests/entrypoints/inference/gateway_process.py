@@ -1,0 +1,32 @@
+"""A gateway as its own process, as `mainspring gateway` runs it: FOLDER OBJECTS PORT [FLUSH]."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    from mainspring._adapters.files.objects import FileObjects
+    from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
+    from mainspring._adapters.linear.runtime import ConstantRuntime, LinearRuntime
+    from mainspring._adapters.onnx.runtime import OnnxRuntime
+    from mainspring._entrypoints.inference import GatewaySettings, run
+    from mainspring.serving.recorder import RecorderLimits
+
+    folder, objects, port = sys.argv[1:4]
+    flush_seconds = float(sys.argv[4]) if len(sys.argv) > 4 else 0.2
+    runtimes = (LightgbmRuntime(), LinearRuntime(), ConstantRuntime(), OnnxRuntime())
+    settings = GatewaySettings(
+        Path(folder), port=int(port), records=RecorderLimits(flush_seconds=flush_seconds)
+    )
+    run(
+        settings,
+        FileObjects(Path(objects)),
+        {runtime.name: runtime for runtime in runtimes},
+        ready=lambda address: print(address, flush=True),
+    )
+
+
+if __name__ == "__main__":
+    main()
