@@ -145,7 +145,8 @@ def _compare(
         raise _unfit(clause)
     if indexed and clause.comparator == "=" and isinstance(value, str):
         head = f"substr({column}, 1, {_PREFIX}) = ?"
-        return f"{head} AND {column} = ?", [value[:_PREFIX], value]
+        # A bare "column = ?" would let SQLite put the value into substr() and lose the index.
+        return f"{head} AND {column} || '' = ?", [value[:_PREFIX], value]
     return f"{column} {clause.comparator} ?", [value]
 
 
