@@ -11,6 +11,7 @@ import math
 import operator
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +31,12 @@ _AT = re.compile(r"(.*) - at `(?:key in )?\$(.*)`", re.DOTALL)
 
 def check_value(value: Any, kind: type) -> Iterator[Flaw]:
     """Each flaw of a plain value (dicts, lists, scalars) against a section type, in file order."""
-    yield from _check(value, inspect.type_info(kind), ())
+    yield from _check(value, _type_info(kind), ())
+
+
+@cache
+def _type_info(kind: type) -> inspect.Type:
+    return inspect.type_info(kind)  # walks all sections: worth doing once
 
 
 def _check(value: Any, kind: inspect.Type, path: Path) -> Iterator[Flaw]:

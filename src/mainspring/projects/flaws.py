@@ -61,6 +61,7 @@ class ProjectInvalid(Invalid):
         super().__init__(
             first.code,
             "\n".join(shown),
+            hint=f"Correct {file} at the lines named.",
             file=file,
             line=first.line,
             column=first.column,
@@ -68,6 +69,9 @@ class ProjectInvalid(Invalid):
             count=len(self.problems),
             problems=[str(problem) for problem in self.problems],
         )
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def without(value: dict[str, Any], paths: Sequence[Path]) -> dict[str, Any] | None:

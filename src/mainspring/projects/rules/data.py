@@ -24,7 +24,6 @@ _FORMATS: Final = {
     ".jsonl": "json",
     ".ndjson": "json",
 }
-_PACKED: Final = {".gz", ".zst"}
 # Check -> (keys of which it needs at least one, other keys that it understands).
 _NEEDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "not_null": (("column", "columns"), ()),
@@ -57,10 +56,10 @@ def sources_make_sense(spec: ProjectFile) -> Iterator[Flaw]:
 
 
 def _check_format(path: Path, source: Source) -> Iterator[Flaw]:
+    # As the reader of sources does: the last ending that it knows, so "x.csv.gz" is csv.
     suffixes = [suffix.lower() for suffix in PurePosixPath(source.path).suffixes]
-    while suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
-    kind = source.format or (_FORMATS.get(suffixes[-1]) if suffixes else None)
+    known = [_FORMATS[suffix] for suffix in suffixes if suffix in _FORMATS]
+    kind = source.format or (known[-1] if known else None)
     if kind is None:
         yield Flaw(
             "project.missing_key",
