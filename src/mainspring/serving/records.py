@@ -135,15 +135,15 @@ def whole_bytes(data: bytes) -> int:
     return end
 
 
-def rows_frame(layout: Layout, rows: Rows) -> dict[str, NDArray[Any]]:
-    """The columns of some rows: those of every record, then the inputs by their own names."""
+def answers_frame(layout: Layout, rows: Rows) -> dict[str, NDArray[Any]]:
+    """What was answered: the same columns for every record."""
     count = len(rows.ids)
     decision = np.frombuffer(rows.decision, dtype=np.int8).astype(np.float64)
     decision[decision == _UNDECIDED] = np.nan
-    fixed: dict[str, NDArray[Any]] = {
+    return {
         "prediction_id": _texts(rows.ids),
         "entity": _texts(rows.entities),
-        "event_time": np.frombuffer(rows.event_times, dtype="<i8").astype("datetime64[us]"),
+        "event_time": _moments(rows),
         "received_at": np.full(count, rows.received_micros, dtype="datetime64[us]"),
         "version": _texts([layout.version] * count),
         "variant": _texts([layout.variant] * count),
@@ -152,16 +152,24 @@ def rows_frame(layout: Layout, rows: Rows) -> dict[str, NDArray[Any]]:
         "decision": decision,
         "latency_ms": np.full(count, rows.latency_micros / 1000.0, dtype=np.float64),
     }
+
+
+def inputs_frame(layout: Layout, rows: Rows) -> dict[str, NDArray[Any]]:
+    """What was asked: the id and event time, then the recorded inputs."""
+    columns: dict[str, NDArray[Any]] = {
+        "prediction_id": _texts(rows.ids),
+        "event_time": _moments(rows),
+    }
     for name, column in zip(layout.numbers, rows.numbers, strict=True):
-        fixed[input_column(name)] = np.frombuffer(column, dtype="<f8").astype(np.float64)
+        columns[input_column(name)] = np.frombuffer(column, dtype="<f8").astype(np.float64)
     for name, texts in zip(layout.texts, rows.texts, strict=True):
-        fixed[input_column(name)] = _texts(texts)
-    return fixed
+        columns[input_column(name)] = _texts(texts)
+    return columns
 
 
 def input_column(name: str) -> str:
-    """What an input is called in the prediction table, where it must not hide a record's column."""
-    return f"input_{name}"
+    """What an input is called in an inputs table: its own name, unless a record's column has it."""
+    return f"input_{name}" if name in {"prediction_id", "event_time"} else name
 
 
 def _rows(number: int, answered: Answered) -> Rows:
@@ -195,6 +203,10 @@ def _payloads(data: bytes) -> Iterator[tuple[int, memoryview]]:
             return
         yield end, payload
         at = end
+
+
+def _moments(rows: Rows) -> NDArray[np.datetime64]:
+    return np.frombuffer(rows.event_times, dtype="<i8").astype("datetime64[us]")
 
 
 def _texts(values: Sequence[str | None]) -> NDArray[Any]:

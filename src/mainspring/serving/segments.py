@@ -12,7 +12,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mainspring.serving.recorder import OPEN_SUFFIX, SEALED_SUFFIX
-from mainspring.serving.records import MARK, Layout, read_blocks, rows_frame, whole_bytes
+from mainspring.serving.records import (
+    MARK,
+    Layout,
+    Rows,
+    answers_frame,
+    inputs_frame,
+    read_blocks,
+    whole_bytes,
+)
 from mainspring.serving.routes import sync_folder
 
 
@@ -23,8 +31,15 @@ class RecordBatch:
     segment: str
     offset: int
     layout: Layout
-    ids_given: bool
-    frame: dict[str, NDArray[Any]]
+    rows: Rows
+
+    def answers(self) -> dict[str, NDArray[Any]]:
+        """What was answered, by column."""
+        return answers_frame(self.layout, self.rows)
+
+    def inputs(self) -> dict[str, NDArray[Any]]:
+        """What was asked, by column."""
+        return inputs_frame(self.layout, self.rows)
 
 
 def sealed_segments(folder: Path) -> list[Path]:
@@ -51,7 +66,7 @@ def read_segment(path: Path, *, after: int = 0) -> Iterator[RecordBatch]:
     """The rows of a segment in the order they were stored, from behind an offset on."""
     for offset, layout, rows in read_blocks(path.read_bytes()):
         if offset > after:
-            yield RecordBatch(path.stem, offset, layout, rows.ids_given, rows_frame(layout, rows))
+            yield RecordBatch(path.stem, offset, layout, rows)
 
 
 def _seal_if_abandoned(path: Path) -> Path | None:

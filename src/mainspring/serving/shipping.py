@@ -1,13 +1,17 @@
-"""Sealed segments into the prediction table of each endpoint, exactly once.
+"""Sealed segments into the tables of each endpoint, exactly once.
 
-The table's own token makes a segment count once, however often shipping dies between the append
-and the removal of the file. A prediction whose id the caller gave may stand in two segments,
-because a caller who saw no answer asks again: of those, the first per id, role and variant counts.
+Two kinds of tables: ``predictions/ENDPOINT`` holds what was answered, in the same columns for
+ever; ``predictions/ENDPOINT/inputs-DIGEST`` holds what was asked, one table per set of inputs,
+because models come and go with their features. ``prediction_id`` joins them.
+
+A table's own token makes a segment count once, however often shipping dies between the append and
+the removal of the file. A prediction whose id the caller gave may stand in two segments, because
+a caller who saw no answer asks again: of those, the first per id, role and variant counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +19,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mainspring.core.digest import sha256
+from mainspring.core.digest import digest_of, sha256
+from mainspring.core.schema import Signature
 from mainspring.ports.tables import Tables, TableVersion
+from mainspring.serving.records import Layout
 from mainspring.serving.segments import (
     RecordBatch,
     read_segment,
@@ -24,28 +30,40 @@ from mainspring.serving.segments import (
     sealed_segments,
 )
 
-_KEY: Final = ("prediction_id", "role", "variant")
-# A caller that asks again does so within minutes; its event time is the same, or the receipt.
+Columns = dict[str, NDArray[Any]]
+_ANSWER_KEY: Final = ("prediction_id", "role", "variant")
+_INPUT_KEY: Final = ("prediction_id",)
+# A caller that asks again does so within minutes, and names the same event time or none.
 _AGAIN_WITHIN: Final = np.timedelta64(1, "D")
 
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """What one pass moved into the tables."""
+    """What one pass moved into the tables; ``rows`` counts answers."""
 
     segments: int
     rows: int
 
 
 def prediction_table(endpoint: str) -> str:
-    """The name of an endpoint's prediction table."""
+    """The name of the table with an endpoint's answers."""
     return f"predictions/{endpoint}"
+
+
+def inputs_table(endpoint: str, signature: Signature) -> str:
+    """The name of the table with the inputs of an endpoint's predictions by such a model."""
+    return _inputs_table(
+        endpoint,
+        tuple(column.name for column in signature.inputs if column.type == "number"),
+        tuple(column.name for column in signature.inputs if column.type == "category"),
+    )
 
 
 def ship(folder: Path, tables: Tables) -> Shipped:
     """Moves every sealed segment of a records folder into the tables, and removes it.
 
-    Safe to run again after a crash at any point; two at a time only do the work twice.
+    Segments whose writer died are sealed first. Safe to run again after a crash at any point; two
+    at a time only do the work twice.
     """
     seal_abandoned(folder)
     rows = 0
@@ -58,58 +76,84 @@ def ship(folder: Path, tables: Tables) -> Shipped:
 
 def _ship_segment(path: Path, tables: Tables) -> int:
     token = f"{path.stem}:{sha256(path.read_bytes())}"
-    by_endpoint: dict[str, list[RecordBatch]] = {}
-    for batch in read_segment(path):
-        by_endpoint.setdefault(batch.layout.endpoint, []).append(batch)
+    batches = list(read_segment(path))
+    for name, some in _by(batches, _inputs_of).items():
+        if name is not None:
+            _append(tables, name, _Shipment(some, [b.inputs() for b in some], _INPUT_KEY), token)
     rows = 0
-    for endpoint, batches in by_endpoint.items():
-        name = prediction_table(endpoint)
-        frame = _first_of_each(stack([batch.frame for batch in batches]))
-        count = len(frame["prediction_id"])
-        rows += count
-        if any(batch.ids_given for batch in batches) and tables.exists(name):
-            _append_unseen(tables, name, frame, token)
-        else:
-            tables.append(name, frame, token=token)
+    for name, some in _by(batches, lambda layout: prediction_table(layout.endpoint)).items():
+        shipment = _Shipment(some, [b.answers() for b in some], _ANSWER_KEY)
+        rows += _append(tables, name, shipment, token)
     return rows
 
 
-def _append_unseen(tables: Tables, name: str, frame: dict[str, NDArray[Any]], token: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Shipment:
+    batches: Sequence[RecordBatch]
+    frames: Sequence[Columns]
+    key: Sequence[str]
+
+
+def _append(tables: Tables, name: str, shipment: _Shipment, token: str) -> int:
+    frame = {
+        column: np.concatenate([frame[column] for frame in shipment.frames])
+        for column in shipment.frames[0]
+    }
+    if not any(batch.rows.ids_given for batch in shipment.batches):
+        tables.append(name, frame, token=token)
+        return len(frame["prediction_id"])
+    frame = _first_of_each(frame, shipment.key)
+    if tables.exists(name):
+        _append_unseen(tables, name, frame, (shipment.key, token))
+    else:
+        tables.append(name, frame, token=token)
+    return len(frame["prediction_id"])
+
+
+def _append_unseen(
+    tables: Tables, name: str, frame: Columns, key_and_token: tuple[Sequence[str], str]
+) -> None:
+    key, token = key_and_token
     times = frame["event_time"]
-    same = " and ".join(f"seen.{column} = new.{column}" for column in _KEY)
-    columns = ", ".join(f'new."{column}"' for column in frame)
+    same = " and ".join(f"seen.{column} = fresh.{column}" for column in key)
+    columns = ", ".join('fresh."' + column.replace('"', '""') + '"' for column in frame)
+    # The bounds let the engine skip files: events of a segment lie close together.
     tables.append_query(
         name,
-        f"select {columns} from new where not exists (select 1 from seen where {same} "
+        f"select {columns} from fresh where not exists (select 1 from seen where {same} "
         f"and seen.event_time between {_literal(times.min() - _AGAIN_WITHIN)} "
         f"and {_literal(times.max() + _AGAIN_WITHIN)})",
-        {"new": frame, "seen": TableVersion(name)},
+        {"fresh": frame, "seen": TableVersion(name)},
         token=token,
     )
 
 
-def stack(frames: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """The frames one below the other; a column that a frame does not have is null there."""
-    kinds = {name: column.dtype for frame in frames for name, column in frame.items()}
-    return {
-        name: np.concatenate([_column(frame, name, kind) for frame in frames])
-        for name, kind in kinds.items()
-    }
+def _by(
+    batches: Sequence[RecordBatch], name_of: Callable[[Layout], str | None]
+) -> dict[Any, list[RecordBatch]]:
+    groups: dict[Any, list[RecordBatch]] = {}
+    for batch in batches:
+        groups.setdefault(name_of(batch.layout), []).append(batch)
+    return groups
 
 
-def _column(frame: dict[str, NDArray[Any]], name: str, kind: np.dtype[Any]) -> NDArray[Any]:
-    if name in frame:
-        return frame[name]
-    rows = len(frame["prediction_id"])
-    return np.full(rows, None if kind.kind == "O" else np.nan, dtype=kind)
+def _inputs_of(layout: Layout) -> str | None:
+    if not layout.numbers and not layout.texts:
+        return None
+    return _inputs_table(layout.endpoint, layout.numbers, layout.texts)
 
 
-def _first_of_each(frame: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _inputs_table(endpoint: str, numbers: Sequence[str], texts: Sequence[str]) -> str:
+    digest = digest_of([sorted(numbers), sorted(texts)]).removeprefix("sha256:")
+    return f"{prediction_table(endpoint)}/inputs-{digest[:12]}"
+
+
+def _first_of_each(frame: Columns, key: Sequence[str]) -> Columns:
     seen: set[tuple[Any, ...]] = set()
     keep = []
-    for place, key in enumerate(zip(*(frame[name].tolist() for name in _KEY), strict=True)):
-        if key not in seen:
-            seen.add(key)
+    for place, values in enumerate(zip(*(frame[name].tolist() for name in key), strict=True)):
+        if values not in seen:
+            seen.add(values)
             keep.append(place)
     return {name: column[keep] for name, column in frame.items()}
 

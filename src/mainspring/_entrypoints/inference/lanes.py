@@ -24,7 +24,10 @@ _Asked = tuple[Array, "asyncio.Future[Scores]"]
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """How much may run and wait in one lane, and when a model counts as slow or lost."""
+    """How much may run and wait in one lane, and when a batch counts as slow or lost.
+
+    ``slow_seconds``: a batch expected to take longer runs on the lane's own thread.
+    """
 
     batch_rows: int = 4096
     waiting_rows: int = 65_536
@@ -34,6 +37,7 @@ class LaneLimits:
     rest_seconds: float = 30.0
 
 
+_FEW_ROWS: Final = 64
 DEFAULT_LIMITS: Final = LaneLimits()
 
 
@@ -46,7 +50,7 @@ class Lane:
         self._waiting: list[_Asked] = []
         self._waiting_rows = 0
         self._scheduled = self._running = False
-        self._slow = False
+        self._few_seconds = self._row_seconds = 0.0
         self._thread: ThreadPoolExecutor | None = None
         self._failures = 0
         self._out_until = 0.0
@@ -97,14 +101,25 @@ class Lane:
         if not batch:
             return
         self.batches += 1
-        self.batched_rows += sum(len(matrix) for matrix, _ in batch)
-        if self._slow:
+        rows = sum(len(matrix) for matrix, _ in batch)
+        self.batched_rows += rows
+        if self._expected_seconds(rows) > self._limits.slow_seconds:
             self._start_on_thread(batch)
             return
         started = time.perf_counter()
         results = _score_all(self.model, [matrix for matrix, _ in batch])
-        self._slow = time.perf_counter() - started > self._limits.slow_seconds
+        self._learn(rows, time.perf_counter() - started)
         self._finish(batch, results)
+
+    def _expected_seconds(self, rows: int) -> float:
+        return self._few_seconds if rows < _FEW_ROWS else self._row_seconds * rows
+
+    def _learn(self, rows: int, seconds: float) -> None:
+        # Half of what was known, half of what was seen: one hiccup is forgotten soon.
+        if rows < _FEW_ROWS:
+            self._few_seconds = (self._few_seconds + seconds) / 2
+        else:
+            self._row_seconds = (self._row_seconds + seconds / rows) / 2
 
     def _take(self) -> list[_Asked]:
         rows, count = 0, 0
@@ -124,11 +139,13 @@ class Lane:
         self._running = True
         matrices = [matrix for matrix, _ in batch]
         work = loop.run_in_executor(self._thread, _score_all, self.model, matrices)
+        started = time.perf_counter()
         watch = loop.call_later(self._limits.run_seconds, self._give_up, batch)
 
         def done(finished: asyncio.Future[list[Scores | MainspringError]]) -> None:
             watch.cancel()
             self._running = False
+            self._learn(sum(map(len, matrices)), time.perf_counter() - started)
             self._finish(batch, finished.result())
 
         work.add_done_callback(done)
