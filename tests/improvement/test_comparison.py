@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring.core.errors import Invalid
@@ -96,6 +96,7 @@ def test_a_clear_gain_and_a_clear_loss_are_seen(metric: MetricName) -> None:
     assert (gain.difference > 0) == gain.higher_is_better
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_swapping_the_two_mirrors_everything(seed: int) -> None:
     """Champion and challenger exchanged: the difference changes its sign, better becomes worse."""

@@ -7,7 +7,7 @@ import time
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring.core.errors import Invalid
@@ -34,6 +34,7 @@ def sample(seed: int, n: int = 400, days: int = 12) -> tuple[np.ndarray, np.ndar
 
 
 @pytest.mark.parametrize("name", ["auc", "log_loss", "brier", "cost_per_1000"])
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_a_draw_is_the_metric_of_the_repeated_rows(name: MetricName, seed: int) -> None:
     """The fast sums and the one-pass AUC equal the metric of rows truly repeated."""

@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -29,6 +29,7 @@ def sample(seed: int, n: int, decimals: int = 12) -> tuple[np.ndarray, np.ndarra
 
 
 @pytest.mark.parametrize("method", METHODS)
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 80), st.integers(1, 4))
 def test_calibrated_scores_keep_their_order(
     method: Method, seed: int, n: int, decimals: int
@@ -41,6 +42,7 @@ def test_calibrated_scores_keep_their_order(
     assert ((found >= 0) & (found <= 1)).all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 80), st.integers(1, 4))
 def test_the_isotonic_fit_is_scikit_learns(seed: int, n: int, decimals: int) -> None:
     """The same fitted values and the same interpolation between and beyond them."""

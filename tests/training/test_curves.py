@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as peer
 
@@ -30,6 +30,7 @@ def sample(n: int, decimals: int) -> tuple[np.ndarray, np.ndarray]:
     return (random.random(n) < p).astype(float), p
 
 
+@settings(deadline=None)
 @given(st.integers(20, 150), st.integers(1, 3))
 def test_the_roc_curve_is_scikit_learns(n: int, decimals: int) -> None:
     """Point by point, the first (nothing selected) included."""
@@ -71,6 +72,7 @@ def test_one_class_has_no_curve() -> None:
     assert caught.value.code == "training.one_class"
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 3), st.integers(1, 20))
 def test_bins_hold_every_row_once_and_tear_no_tie(n: int, decimals: int, bins: int) -> None:
     """Counts add up, at most as many bins as asked, and neighbouring bins share no score."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring.core.errors import Invalid
@@ -15,6 +15,7 @@ from mainspring.training.metrics import Measure, metric
 FIVE_TO_ONE = Costs(false_negative=5, false_positive=1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=1, max_size=40),
     st.floats(0, 10),

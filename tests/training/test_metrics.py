@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as peer
@@ -27,6 +27,7 @@ def judged(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return y, p
 
 
+@settings(deadline=None)
 @given(judged())
 def test_auc_counts_pairs(sample: tuple[np.ndarray, np.ndarray]) -> None:
     """The AUC is the share of ordered pairs with a tie as one half, and None for one class."""
@@ -35,6 +36,7 @@ def test_auc_counts_pairs(sample: tuple[np.ndarray, np.ndarray]) -> None:
     assert auc(y, p) == (pytest.approx(np.mean(pairs), abs=1e-12) if pairs else None)
 
 
+@settings(deadline=None)
 @given(judged())
 def test_auc_is_blind_to_monotone_changes_and_mirrors(
     sample: tuple[np.ndarray, np.ndarray],

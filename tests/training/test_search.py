@@ -6,7 +6,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring.core.errors import Conflict, Invalid
@@ -22,6 +22,7 @@ spaces = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(spaces, st.integers(1, 60), st.integers(0, 1000))
 def test_points_are_distinct_and_of_the_space(
     space: dict[str, list[int]], trials: int, seed: int

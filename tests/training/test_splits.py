@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from mainspring.core.errors import Invalid
@@ -22,6 +22,7 @@ def together(split: Split) -> list[int]:
     return sorted(np.concatenate(parts).tolist())
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 10_000),
     st.integers(30, 150),
@@ -117,6 +118,7 @@ def test_a_missing_prediction_time_is_refused() -> None:
         )
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=30))
 def test_a_key_keeps_its_part(extra: list[str]) -> None:
     """The part of a key does not depend on which other rows exist, and repeats stay together."""

@@ -7,6 +7,7 @@ modified Lentz evaluation of continued fractions after Press et al., Numerical R
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
 
@@ -97,6 +98,7 @@ def student_below(t: float, freedom: int) -> float:
     return tail if t < 0.0 else 1.0 - tail
 
 
+@lru_cache(maxsize=256)
 def student_quantile(probability: float, freedom: int) -> float:
     """The t with P(T <= t) = probability, by bisection."""
     if probability > 0.5:  # noqa: PLR2004  # symmetry about the middle

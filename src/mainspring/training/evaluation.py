@@ -23,7 +23,7 @@ from mainspring.training.curves import (
     roc,
 )
 from mainspring.training.metrics import Measure
-from mainspring.training.vectors import Vector, paired, same_length
+from mainspring.training.vectors import Vector, group_names, paired, same_length
 
 METRICS: Final[dict[Task, tuple[MetricName, ...]]] = {
     "binary": ("auc", "log_loss", "brier", "cost_per_1000"),
@@ -123,7 +123,7 @@ def slices(
     Errors: ``training.too_many_groups``: a key is not a group.
     """
     y, p = paired(labels, predictions)
-    named = np.array(["(missing)" if _missing(one) else str(one) for one in np.asarray(groups)])
+    named = group_names(groups)
     same_length("groups", named.size, y.size)
     unique, index = np.unique(named, return_inverse=True)
     if unique.size > most_groups:
@@ -156,7 +156,3 @@ def _estimate(
         seed=judging.seed,
         confidence=judging.confidence,
     )
-
-
-def _missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and value != value)  # noqa: PLR0124  # NaN

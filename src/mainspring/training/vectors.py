@@ -109,3 +109,10 @@ def share(what: str, value: float) -> float:
             what=what,
         )
     return value
+
+
+def group_names(values: ArrayLike) -> NDArray[np.str_]:
+    """Each row's group as text; None and NaN (which differs from itself) are ``(missing)``."""
+    cells = np.asarray(values, dtype=object).tolist()
+    named = ["(missing)" if one is None or one != one else str(one) for one in cells]  # noqa: PLR0124
+    return np.array(named, dtype=np.str_)

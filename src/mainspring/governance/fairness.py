@@ -1,0 +1,176 @@
+"""Whether groups are treated alike: rates per group, the gaps between them, and how sure one is.
+
+No number here proves fairness, and not all gaps can vanish together when base rates differ
+(Kleinberg, Mullainathan and Raghavan, 2016). Which gap matters is for the problem's owner.
+
+Source: Hardt, Price and Srebro (2016), Equality of Opportunity in Supervised Learning; gaps are
+greatest minus least over the groups judged, as in Fairlearn.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import ArrayLike
+
+from mainspring.core.errors import Invalid
+from mainspring.training.bootstrap import Estimate, cluster_index, draw_counts, interval
+from mainspring.training.vectors import Counts, Flags, Vector, binary, group_names, same_length
+
+RATES: Final = ("selection_rate", "true_positive_rate", "false_positive_rate")
+GAPS: Final = (
+    "selection_rate_gap",
+    "true_positive_rate_gap",
+    "false_positive_rate_gap",
+    "equalized_odds_gap",
+    "selection_rate_ratio",
+)
+
+
+class GroupRates(Struct, frozen=True, kw_only=True):
+    """One group's share of positive decisions: over all, over positive and negative labels.
+
+    A group smaller than asked is listed with its values but not ``judged``, so in no gap.
+    """
+
+    group: str
+    n: int
+    positives: int
+    base_rate: float
+    judged: bool
+    selection_rate: Estimate
+    true_positive_rate: Estimate
+    false_positive_rate: Estimate
+
+
+class Fairness(Struct, frozen=True, kw_only=True):
+    """Groups, largest first, and the gaps over the judged ones (None with fewer than two).
+
+    ``gaps``: ``selection_rate_gap`` (demographic parity), ``true_positive_rate_gap`` (equal
+    opportunity), ``false_positive_rate_gap``, ``equalized_odds_gap`` (the larger of these two)
+    and ``selection_rate_ratio`` (least over greatest; the four-fifths rule asks for 0.8).
+
+    A gap of noisy groups is never 0, so its interval leaves 0 out even between equals. Compare
+    ``low`` with the gap you would accept, not with 0.
+    """
+
+    groups: list[GroupRates]
+    gaps: dict[str, Estimate]
+    threshold: float
+
+
+def fairness(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike,
+    clusters: ArrayLike | None = None,
+    *,
+    threshold: float,
+    min_rows: int = 100,
+    draws: int = 200,
+    seed: int = 0,
+    confidence: float = 0.95,
+    most_groups: int = 200,
+) -> Fairness:
+    """Rates of the decision "score >= threshold" per group, with cluster bootstrap intervals.
+
+    Errors: ``governance.too_many_groups`` and those of ``training.vectors``.
+    """
+    y, p = binary(labels, scores)
+    names, group = np.unique(group_names(groups), return_inverse=True)
+    same_length("groups", group.size, y.size)
+    if names.size > most_groups:
+        raise Invalid(
+            "governance.too_many_groups",
+            f"There are {names.size} groups, more than {most_groups}.",
+            hint="Judge by a column with fewer values, or bin it.",
+            groups=int(names.size),
+        )
+    index, count = cluster_index(clusters, y.size)
+    sums = _counts(y, p >= threshold, group, index, (int(names.size), count))
+    sizes = sums[3].sum(axis=1) + sums[4].sum(axis=1)
+    judged = sizes >= min_rows
+
+    def statistics(counts: Counts) -> Vector:
+        rates = _rates((sums * counts).sum(axis=2))
+        return np.concatenate([rates.ravel(), _gaps(rates[:, judged])])
+
+    values = statistics(np.ones(count, dtype=np.int64))
+    drawn = np.array([statistics(one) for one in draw_counts(count, draws=draws, seed=seed)])
+    rows = [*(sizes.tolist() * len(RATES)), *([int(y.size)] * len(GAPS))]
+    found = [
+        _estimate(value, column, (n, count), confidence)
+        for value, column, n in zip(values.tolist(), drawn.T, rows, strict=True)
+    ]
+    split = len(RATES) * names.size
+    by_group = [
+        GroupRates(
+            group=str(name),
+            n=int(sizes[place]),
+            positives=int(sums[3, place].sum()),
+            base_rate=float(sums[3, place].sum() / sizes[place]),
+            judged=bool(judged[place]),
+            **{rate: found[which * names.size + place] for which, rate in enumerate(RATES)},
+        )
+        for place, name in enumerate(names.tolist())
+    ]
+    return Fairness(
+        groups=sorted(by_group, key=lambda one: (-one.n, one.group)),
+        gaps=dict(zip(GAPS, found[split:], strict=True)),
+        threshold=threshold,
+    )
+
+
+def _counts(
+    y: Vector, acted: Flags, group: Counts, index: Counts, shape: tuple[int, int]
+) -> Counts:
+    """Selected, hits, false alarms, positives, negatives. Shapes: (5, groups, clusters)."""
+    groups, clusters = shape
+    place = group * clusters + index
+    positive = y == 1.0
+    kinds = (acted, acted & positive, acted & ~positive, positive, ~positive)
+    return np.stack(
+        [
+            np.bincount(place[kind], minlength=groups * clusters).reshape(groups, clusters)
+            for kind in kinds
+        ]
+    ).astype(np.int64)
+
+
+def _rates(totals: Counts) -> Vector:
+    """The three rates; NaN where undefined. Shapes: (5, groups) -> (3, groups)."""
+    above = totals[:3].astype(np.float64)
+    below = np.stack([totals[3] + totals[4], totals[3], totals[4]]).astype(np.float64)
+    return np.asarray(above / np.where(below > 0, below, np.nan))
+
+
+def _gaps(rates: Vector) -> Vector:
+    """The gaps in the order of ``GAPS``; NaN with fewer than two groups that have the rate."""
+    gaps, extremes = [], []
+    for row in rates:
+        known = row[~np.isnan(row)]
+        two = known.size > 1
+        extremes.append((float(known.min()), float(known.max())) if two else (math.nan, math.nan))
+        gaps.append(extremes[-1][1] - extremes[-1][0])
+    least, greatest = extremes[0]
+    ratio = least / greatest if greatest > 0 else math.nan
+    return np.array([*gaps, max(gaps[1:]) if not math.isnan(sum(gaps[1:])) else math.nan, ratio])
+
+
+def _estimate(value: float, drawn: Vector, size: tuple[int, int], confidence: float) -> Estimate:
+    """The value with its interval, None where undefined."""
+    rows, clusters = size
+    known = None if math.isnan(value) else value
+    low, high, defined = interval(drawn, clusters, confidence)
+    return Estimate(
+        value=known,
+        low=None if known is None else low,
+        high=None if known is None else high,
+        n=rows,
+        clusters=clusters,
+        draws=defined,
+        confidence=confidence,
+    )
