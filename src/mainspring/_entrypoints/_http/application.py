@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from mainspring._entrypoints._http import bodies
 from mainspring._entrypoints._http.doors import Doors, check_content_type
-from mainspring._entrypoints._http.errors import encode_error, error_headers, status_of
+from mainspring._entrypoints._http.errors import encode_error, error_headers
 from mainspring._entrypoints._http.messages import Answer, Headers, Request, Response
 from mainspring._entrypoints._http.routing import ErrorEncoder, Mount, Route, Router
 from mainspring.core.actor import Actor
@@ -127,8 +127,7 @@ class Application:
         return encode_error
 
     def _error(self, path: str, error: MainspringError) -> Response:
-        status = status_of(error)
-        body = self._encoder(path)(error, status)
+        status, body = self._encoder(path)(error)
         return Response(status, error_headers(error, status), body)
 
     async def _send(self, method: str, protocol: Any, response: Response) -> None:

@@ -34,11 +34,12 @@ def status_of(error: MainspringError) -> int:
     return STATUS_OF_CODE.get(error.code) or STATUS_OF_KIND[error.kind]
 
 
-def encode_error(error: MainspringError, _status: int) -> bytes:
+def encode_error(error: MainspringError) -> tuple[int, bytes]:
     """An error as our own API writes it: ``{code, message, hint, facts}``."""
-    return canonical_json(
+    body = canonical_json(
         {"code": error.code, "message": error.message, "hint": error.hint, "facts": error.facts}
     )
+    return status_of(error), body
 
 
 def error_headers(error: MainspringError, status: int) -> list[tuple[str, str]]:

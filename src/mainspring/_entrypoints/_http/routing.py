@@ -11,7 +11,7 @@ from mainspring.core.errors import MainspringError
 
 Permission = tuple[str, str]  # (resource, verb): ("runs", "write")
 Handler = Callable[[Request], Answer]
-ErrorEncoder = Callable[[MainspringError, int], bytes]
+ErrorEncoder = Callable[[MainspringError], tuple[int, bytes]]  # status and body
 
 OPEN: Final[Permission] = ("open", "read")  # asked of nobody; only for the few public addresses
 METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})

@@ -1,0 +1,78 @@
+"""What one call may log to a run, checked before anything is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from mainspring.tracking.limits import (
+    MAX_ENTITIES,
+    MAX_FLOAT,
+    MAX_INT,
+    MAX_METRICS,
+    MAX_PARAM_VALUE,
+    MAX_PARAMS,
+    MAX_TAG_VALUE,
+    MAX_TAGS,
+    bad,
+    check_key,
+    check_pairs,
+    check_text,
+)
+from mainspring.tracking.types import Batch, Point
+
+_LEAST_INT: Final = -MAX_INT - 1
+
+
+def check_batch(batch: Batch) -> Batch:
+    """The batch as it may be stored: long values cut, infinities as the greatest numbers.
+
+    Errors: ``tracking.bad_value`` for anything over the limits; a parameter key given twice.
+    """
+    counts = (len(batch.points), len(batch.params), len(batch.tags))
+    limits = (MAX_METRICS, MAX_PARAMS, MAX_TAGS)
+    for what, count, limit in zip(("metrics", "params", "tags"), counts, limits, strict=True):
+        if count > limit:
+            raise bad(
+                f"A batch logging request can contain at most {limit} {what}",
+                f"but this one has {count}",
+                "Log in several batches.",
+            )
+    if sum(counts) > MAX_ENTITIES:
+        raise bad(
+            f"A batch logging request can contain at most {MAX_ENTITIES} entities in all",
+            f"but this one has {sum(counts)}",
+            "Log in several batches.",
+        )
+    keys = [key for key, _ in batch.params]
+    if len(set(keys)) != len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise bad("Duplicate parameter keys", f"have been submitted: {twice[:80]!r}")
+    return replace(
+        batch,
+        points=check_points(batch.points),
+        params=check_pairs("parameter", batch.params, MAX_PARAM_VALUE),
+        tags=check_pairs("tag", batch.tags, MAX_TAG_VALUE),
+        model_points=tuple(
+            entry._replace(point=check_points([entry.point])[0]) for entry in batch.model_points
+        ),
+    )
+
+
+def check_points(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Points with names, steps and times in range. Errors: ``tracking.bad_value``."""
+    for key in {point[0] for point in points}:
+        check_key(key)
+        check_text("The name of a metric", key)
+    for key, _, step, time_ms in points:
+        if not (_LEAST_INT <= step <= MAX_INT and 0 <= time_ms <= MAX_INT):
+            raise bad(
+                f"Metric {key!r}",
+                "has a step or timestamp out of range",
+                "Steps are 64-bit integers, timestamps milliseconds since 1970.",
+            )
+    if any(abs(point[1]) > MAX_FLOAT for point in points):
+        points = [p._replace(value=max(-MAX_FLOAT, min(MAX_FLOAT, p.value))) for p in points]
+    return tuple(points)
