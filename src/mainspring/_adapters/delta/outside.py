@@ -8,10 +8,13 @@ file of a zip). Types are detected from all rows, not from a sample.
 
 from __future__ import annotations
 
+import csv
 import glob
+import gzip
 import re
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,9 +88,11 @@ def paths_of(file: File, scratch: Path) -> list[str]:
     return paths
 
 
-def sql_of(file: File, paths: list[str]) -> str:
-    """SQL that reads the files."""
-    options = options_of(file)
+def sql_of(cursor: duckdb.DuckDBPyConnection, file: File, paths: list[str]) -> str:
+    """SQL that reads the files, with every type and format fixed by a look at all their rows.
+
+    Errors: ``tables.bad_file``.
+    """
     listed = f"[{', '.join(literal(path) for path in paths)}]"
     if file.format == "parquet":
         return f"SELECT * FROM read_parquet({listed})"
@@ -95,8 +100,49 @@ def sql_of(file: File, paths: list[str]) -> str:
         return f"SELECT * FROM read_json({listed}, sample_size=-1)"
     if file.format != "csv":
         raise bad_file(file, f"{file.format!r} is no known format.", "Use csv, parquet or json.")
-    arguments = [listed, *_csv_arguments(options)]
-    return f"SELECT * FROM read_csv({', '.join(arguments)})"
+    return " UNION ALL BY NAME ".join(_csv(cursor, file, paths))
+
+
+def _csv(cursor: duckdb.DuckDBPyConnection, file: File, paths: list[str]) -> Iterator[str]:
+    arguments = ", ".join(_csv_arguments(options_of(file)))
+    first: set[str] | None = None
+    for path in paths:
+        try:
+            sniffed = cursor.execute(
+                f"SELECT Columns, Prompt FROM sniff_csv({literal(path)}, sample_size=-1, {arguments})"
+            ).fetchall()[0]
+        except duckdb.Error as error:
+            _find_line(cursor, file, path, arguments)
+            raise explain(file, str(error)) from error
+        names = {column["name"] for column in sniffed[0]}
+        first = names if first is None else first
+        if names != first:
+            why = f"{path!r} has other columns than {paths[0]!r}."
+            raise bad_file(file, why, f"They differ in {', '.join(sorted(names ^ first))}.")
+        yield f"SELECT * {sniffed[1].strip().rstrip(';')}"
+
+
+def _find_line(cursor: duckdb.DuckDBPyConnection, file: File, path: str, arguments: str) -> None:
+    """Raises for the first line that has not as many values as the header has names.
+
+    The sniffer says only that it found no dialect; a plain read in the stated one says where.
+    """
+    options = options_of(file)
+    opened = gzip.open if path.endswith(".gz") else open
+    try:
+        with opened(path, "rt", encoding="utf-8", newline="") as text:
+            reader = csv.reader(text, delimiter=options.delimiter or ",", quotechar=options.quote)
+            names = next(reader, [])
+    except (UnicodeDecodeError, OSError, EOFError, csv.Error):
+        return  # the sniffer's own words must do
+    columns = ", ".join(f"{literal(f'c{number}')}: 'VARCHAR'" for number in range(len(names)))
+    plain = arguments.split(", timestampformat=", maxsplit=1)[0].split(", types=", maxsplit=1)[0]
+    try:
+        cursor.execute(
+            f"SELECT count(COLUMNS(*)) FROM read_csv({literal(path)}, auto_detect=false, columns={{{columns}}}, {plain})"
+        ).fetchall()
+    except duckdb.Error as error:
+        raise explain(file, str(error)) from error
 
 
 def _csv_arguments(options: Options) -> list[str]:
@@ -107,7 +153,7 @@ def _csv_arguments(options: Options) -> list[str]:
         f"quote={literal(options.quote)}",
         "escape='\"'",
         f"nullstr=[{nulls}]",
-        "sample_size=-1",
+        "skip=0",
         "strict_mode=true",
         "null_padding=false",
         "max_line_size=16777216",

@@ -248,7 +248,7 @@ class DeltaTables:
             for known_as, relation in named.items():
                 listed, schema = prepared.get(known_as, ([], None))
                 if isinstance(relation, File):
-                    text = outside.sql_of(relation, listed)
+                    text = outside.sql_of(cursor, relation, listed)
                     zone = outside.options_of(relation).timezone
                     relations.view_of_query(cursor, known_as, text, timezone=zone)
                 elif schema is not None:
