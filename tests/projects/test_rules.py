@@ -98,6 +98,8 @@ ADDED = [
     ('[replay]\nhistory_until = "2013-01-01"\n[problem.kpi]\nname = "k"', "replay", "contradiction"),
     ('[monitoring]\nwindow = "0d"', "monitoring.window", "out_of_range"),
     ('[comparison]\nholdout = "0d"', "comparison.holdout", "out_of_range"),
+    ("[settings]\nthraeds = 2", "settings.thraeds", "unknown_name"),
+    ('[settings]\nthreads = "many"', "settings.threads", "bad_value"),
     ("[pipelines.empty]", "pipelines.empty", "missing_key"),
     (EXPECT + 'check = "in_range"\ncolumn = "a"', "datasets.rows.expect[0]", "missing_key"),
     (EXPECT + 'check = "in_range"\nmin = 1', "datasets.rows.expect[0]", "missing_key"),

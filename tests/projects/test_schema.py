@@ -59,3 +59,11 @@ def test_every_section_has_a_title_and_a_description() -> None:
     for name, section in schema["$defs"].items():
         assert section["title"] == name
         assert section["description"].endswith(".")
+
+
+def test_every_key_has_a_description() -> None:
+    """Editors explain each key, not only each table."""
+    for name, section in json.loads(schema_text())["$defs"].items():
+        for key, value in section["properties"].items():
+            choices = [value, *value.get("anyOf", [])]
+            assert any("description" in each or "$ref" in each for each in choices), (name, key)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import io
+import runpy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import event, given, settings
@@ -22,6 +23,7 @@ from mainspring.projects.starting import (
     start_project,
     template_names,
 )
+from mainspring.projects.starting.start import example_files
 from mainspring.projects.starting.table import MAX_BYTES
 
 CHURN = "id;since;age;plan;reason;left\n" + "".join(
@@ -38,6 +40,11 @@ def file(tmp_path: Path) -> Path:
     file = tmp_path / "churn.csv"
     file.write_text(CHURN)
     return file
+
+
+def features_of(folder: Path) -> Any:
+    """The feature set of a project, as its Python file defines it."""
+    return runpy.run_path(str(folder / "features.py"))["features"]
 
 
 def error_of(call: Callable[[], object]) -> MainspringError:
@@ -77,9 +84,10 @@ def test_the_features_are_python_over_columns_that_are_known(tmp_path: Path, fil
     started = start_project(
         tmp_path / "p", template="tabular", csv_file=file, answers=Answers({"target": "left"})
     )
-    tree = ast.parse((started.folder / "features.py").read_text())
-    (table,) = [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
-    assert ast.literal_eval(table) == {"age": '"age"', "plan": '"plan"'}
+    features = features_of(started.folder)
+    (view,) = features.views
+    assert view.columns == {"age": '"age"', "plan": '"plan"'}
+    assert features.categories == ("plan",)
 
 
 def test_what_was_asked_and_answered_is_written_down(tmp_path: Path, file: Path) -> None:
@@ -162,7 +170,25 @@ def test_the_empty_template_is_a_project(tmp_path: Path) -> None:
     first = (started.folder / "mainspring.toml").read_text().splitlines()[0]
     assert first == f"#:schema ./{schema.name}"
     assert schema.read_text().startswith("{")
-    ast.parse((started.folder / "features.py").read_text())
+    assert features_of(started.folder).views[0].columns == {"amount": "amount"}
+
+
+def test_an_example_is_taken_with_its_data_and_without_caches(tmp_path: Path) -> None:
+    """Everything but hidden files and compiled code belongs to an example."""
+    for name in ("mainspring.toml", "data/a.csv", "__pycache__/x.pyc", ".git/config", ".env"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    assert dict(example_files(tmp_path)) == {
+        "data/a.csv": b"data/a.csv",
+        "mainspring.toml": b"mainspring.toml",
+    }
+
+
+def test_every_shipped_example_can_be_started(tmp_path: Path) -> None:
+    """Each example is a template by its name, and reads as a project."""
+    for name in set(template_names()) - {"empty", "tabular"}:
+        started = start_project(tmp_path / name, template=name)
+        assert read_project(started.folder).spec.problem.questions
 
 
 def test_an_unknown_template_names_the_known_ones(tmp_path: Path) -> None:
@@ -358,6 +384,6 @@ def test_any_table_becomes_a_project_or_an_error_with_a_hint(
         assert [each.name for each in folder.iterdir()] == [file.name]  # noqa: PT017 - not of error
         return
     event("started")
-    ast.parse((started.folder / "features.py").read_text())
+    assert features_of(started.folder).views
     spec = read_project(started.folder).spec
     assert set(spec.datasets["rows"].known_ahead) <= {name.strip() for name in header}

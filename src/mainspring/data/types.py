@@ -21,9 +21,25 @@ class Source(Section, frozen=True):
     package: Annotated[
         str | None, Meta(description="Installed package that holds the file; never imported.")
     ] = None
-    format: Literal["csv", "parquet", "json"] | None = None
-    delimiter: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
-    null_values: tuple[str, ...] = ("", "NA")
+    format: Annotated[
+        Literal["csv", "parquet", "json"] | None,
+        Meta(description="Told by the file's ending when absent."),
+    ] = None
+    delimiter: (
+        Annotated[
+            str,
+            Meta(
+                description="For csv: the character between fields; found out when absent.",
+                min_length=1,
+                max_length=1,
+            ),
+        ]
+        | None
+    ) = None
+    null_values: Annotated[tuple[str, ...], Meta(description="Words that mean: no value.")] = (
+        "",
+        "NA",
+    )
     timezone: Annotated[
         str, Meta(description="Zone of timestamps that carry none (IANA name).")
     ] = "UTC"
@@ -35,19 +51,28 @@ class Expectation(Section, frozen=True):
     ``warn`` reports, ``quarantine`` sets the row aside, ``fail`` stops the ingestion.
     """
 
-    check: Check
-    column: Column | None = None
+    check: Annotated[Check, Meta(description="What is promised.")]
+    column: Annotated[Column | None, Meta(description="The column it is about.")] = None
     columns: Annotated[tuple[Column, ...], Meta(description="For a key of several columns.")] = ()
-    min: float | str | None = None
-    max: float | str | None = None
-    values: tuple[str | int | float, ...] = ()
-    pattern: str | None = None
+    min: Annotated[float | str | None, Meta(description="in_range, row_count: least value.")] = None
+    max: Annotated[float | str | None, Meta(description="in_range, row_count: greatest value.")] = (
+        None
+    )
+    values: Annotated[
+        tuple[str | int | float, ...], Meta(description="in_set: the values allowed.")
+    ] = ()
+    pattern: Annotated[str | None, Meta(description="matches: a regular expression (RE2).")] = None
     sql: Annotated[str | None, Meta(description="A condition that holds for a good row.")] = None
-    severity: Severity = "warn"
+    severity: Annotated[
+        Severity,
+        Meta(
+            description="What a broken promise does: 'warn' reports, 'quarantine' sets the row aside, 'fail' stops."
+        ),
+    ] = "warn"
     at_most: Annotated[
         Ratio, Meta(description="Share of rows that may break a warn or fail check.")
     ] = 0.0
-    why: str = ""
+    why: Annotated[str, Meta(description="Why this must hold; shown with every violation.")] = ""
 
 
 class Cleaning(Section, frozen=True):
@@ -56,10 +81,12 @@ class Cleaning(Section, frozen=True):
     set: Annotated[
         dict[str, str], Meta(description="Column -> SQL expression over the raw row.")
     ] = {}
-    drop: tuple[Column, ...] = ()
+    drop: Annotated[tuple[Column, ...], Meta(description="Columns to leave out.")] = ()
     where: Annotated[str | None, Meta(description="Keep rows for which this SQL holds.")] = None
     deduplicate: Annotated[tuple[Column, ...], Meta(description="Keep one row per key.")] = ()
-    why: str = ""
+    why: Annotated[
+        str, Meta(description="Why this step is right; stands in the record of the version.")
+    ] = ""
 
 
 class Dataset(Section, frozen=True):
@@ -81,8 +108,10 @@ class Dataset(Section, frozen=True):
     timezone: Annotated[
         str, Meta(description="Zone in which days, weeks and months begin (IANA name).")
     ] = "UTC"
-    known_ahead: tuple[Column, ...] = ()
-    clean: tuple[Cleaning, ...] = ()
+    known_ahead: Annotated[
+        tuple[Column, ...], Meta(description="Columns known when a prediction is asked for.")
+    ] = ()
+    clean: Annotated[tuple[Cleaning, ...], Meta(description="Cleaning steps, in order.")] = ()
     lookup: Annotated[
         dict[str, str], Meta(description="Other sources the cleaning SQL may join: name -> source.")
     ] = {}
@@ -90,7 +119,7 @@ class Dataset(Section, frozen=True):
         str | None,
         Meta(description="SQL instead of 'set' steps; reads {source} and the lookups by name."),
     ] = None
-    expect: tuple[Expectation, ...] = ()
+    expect: Annotated[tuple[Expectation, ...], Meta(description="What the rows promise.")] = ()
     purpose: Annotated[str, Meta(description="Why this data may be kept and used.")] = ""
-    licence: str = ""
+    licence: Annotated[str, Meta(description="Under which terms the data may be used.")] = ""
     personal: Annotated[tuple[Column, ...], Meta(description="Columns about a person.")] = ()

@@ -36,7 +36,9 @@ class Retraining(Section, frozen=True):
 class Comparison(Section, frozen=True):
     """How challenger and champion are compared on labelled rows neither has learned from."""
 
-    metric: MetricName = "auc"
+    metric: Annotated[MetricName, Meta(description="By which metric the better one is found.")] = (
+        "auc"
+    )
     holdout: Annotated[Duration, Meta(description="The newest labelled stretch.")] = "14d"
     confidence: Annotated[
         float, Meta(gt=0, lt=1, description="How sure the comparison must be.")
@@ -58,7 +60,9 @@ class Release(Section, frozen=True):
     """The way from accepted challenger to champion."""
 
     shadow: Duration = "3d"
-    canary: tuple[CanaryStep, ...] = ()
+    canary: Annotated[
+        tuple[CanaryStep, ...], Meta(description="Growing shares of traffic, each held for a time.")
+    ] = ()
     worse_by: Annotated[
         float, Meta(ge=0, description="Shadow or canary is stopped when worse by more than this.")
     ] = 0.02

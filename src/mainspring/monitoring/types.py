@@ -13,10 +13,13 @@ from mainspring.problem.types import MetricName
 class Monitor(Section, frozen=True):
     """One watched number with the rule that turns it into an alert."""
 
-    watch: Literal["performance", "cost", "drift", "score_drift", "quality", "volume"]
+    watch: Annotated[
+        Literal["performance", "cost", "drift", "score_drift", "quality", "volume"],
+        Meta(description="What is watched."),
+    ]
     metric: Annotated[MetricName | None, Meta(description="For performance: which metric.")] = None
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: Annotated[float | None, Meta(description="Alert below this.")] = None
+    at_most: Annotated[float | None, Meta(description="Alert above this.")] = None
     drop: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(description="Alert when worse than the model's own evaluation by this much."),
@@ -27,14 +30,16 @@ class Monitor(Section, frozen=True):
     significance: Annotated[float, Meta(gt=0, lt=1, description="Drift: false discovery rate.")] = (
         0.01
     )
-    min_rows: Annotated[int, Meta(ge=1)] = 300
+    min_rows: Annotated[int, Meta(description="Fewer rows in a window are not judged.", ge=1)] = 300
     min_coverage: Annotated[Ratio, Meta(description="Share of rows with a label.")] = 0.8
     patience: Annotated[int, Meta(ge=1, description="Windows in a row before it alerts.")] = 1
-    severity: Literal["info", "warning", "page"] = "warning"
+    severity: Annotated[
+        Literal["info", "warning", "page"], Meta(description="How loud the alert is.")
+    ] = "warning"
 
 
 class Monitoring(Section, frozen=True):
     """Window length and the monitors of an endpoint."""
 
     window: Duration = "7d"
-    monitors: dict[Name, Monitor] = {}
+    monitors: Annotated[dict[Name, Monitor], Meta(description="Name -> what is watched.")] = {}

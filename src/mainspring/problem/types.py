@@ -13,7 +13,7 @@ from mainspring.core.spec import Column, Duration, Name, Section
 Task = Literal["binary", "regression"]
 MetricName = Literal["auc", "log_loss", "brier", "cost_per_1000", "mae", "rmse", "r2"]
 
-HIGHER_IS_BETTER: dict[MetricName, bool] = {
+HIGHER_IS_BETTER: dict[str, bool] = {
     "auc": True,
     "log_loss": False,
     "brier": False,
@@ -43,18 +43,22 @@ class SuccessMetric(Section, frozen=True):
     With neither ``at_least`` nor ``at_most`` it is reported only.
     """
 
-    name: MetricName
-    at_least: float | None = None
-    at_most: float | None = None
+    name: Annotated[MetricName, Meta(description="The metric.")]
+    at_least: Annotated[
+        float | None, Meta(description="Floor, for a metric that is better when higher.")
+    ] = None
+    at_most: Annotated[
+        float | None, Meta(description="Ceiling, for a metric that is better when lower.")
+    ] = None
 
 
 class Guardrail(Section, frozen=True):
     """A floor or ceiling that holds in every group, not only on average."""
 
-    metric: MetricName
+    metric: Annotated[MetricName, Meta(description="The metric.")]
     group: Column
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: Annotated[float | None, Meta(description="Floor in every group.")] = None
+    at_most: Annotated[float | None, Meta(description="Ceiling in every group.")] = None
     min_rows: Annotated[int, Meta(ge=1, description="Smaller groups are not judged.")] = 500
 
 
@@ -65,11 +69,11 @@ class Costs(Section, frozen=True):
     separately when the prediction was too low and too high.
     """
 
-    unit: str = "cost units"
-    false_negative: Annotated[float, Meta(ge=0)] = 1.0
-    false_positive: Annotated[float, Meta(ge=0)] = 1.0
-    true_positive: float = 0.0
-    true_negative: float = 0.0
+    unit: Annotated[str, Meta(description="What the numbers count, such as EUR.")] = "cost units"
+    false_negative: Annotated[float, Meta(description="Binary: a real case missed.", ge=0)] = 1.0
+    false_positive: Annotated[float, Meta(description="Binary: a false alarm.", ge=0)] = 1.0
+    true_positive: Annotated[float, Meta(description="Binary: a real case acted on.")] = 0.0
+    true_negative: Annotated[float, Meta(description="Binary: a harmless case left alone.")] = 0.0
     under: Annotated[float, Meta(ge=0, description="Regression: per unit predicted too low.")] = 1.0
     over: Annotated[float, Meta(ge=0, description="Regression: per unit predicted too high.")] = 1.0
 
@@ -77,9 +81,9 @@ class Costs(Section, frozen=True):
 class Kpi(Section, frozen=True):
     """The business number that the model is meant to move."""
 
-    name: str
-    unit: str = ""
-    description: str = ""
+    name: Annotated[str, Meta(description="What the business calls it.")]
+    unit: Annotated[str, Meta(description="What it counts.")] = ""
+    description: Annotated[str, Meta(description="How it is measured, and by whom.")] = ""
 
 
 class Problem(Section, frozen=True):
@@ -89,7 +93,7 @@ class Problem(Section, frozen=True):
     questions: Annotated[
         tuple[str, ...], Meta(min_length=1, description="The questions the model answers.")
     ]
-    task: Task
+    task: Annotated[Task, Meta(description="Yes or no, or a number.")]
     dataset: Annotated[Name, Meta(description="The dataset whose rows are predicted.")]
     target: Annotated[Column, Meta(description="The column (or its definition below) to predict.")]
     target_sql: Annotated[
@@ -105,9 +109,15 @@ class Problem(Section, frozen=True):
     label_delay: Annotated[
         Duration | None, Meta(description="Or: the label is known this long after the row's time.")
     ] = None
-    groups: tuple[Column, ...] = ()
-    metrics: tuple[SuccessMetric, ...] = ()
-    guardrails: tuple[Guardrail, ...] = ()
+    groups: Annotated[
+        tuple[Column, ...], Meta(description="Columns by which results are always broken down.")
+    ] = ()
+    metrics: Annotated[
+        tuple[SuccessMetric, ...], Meta(description="What is reported, and what must be reached.")
+    ] = ()
+    guardrails: Annotated[
+        tuple[Guardrail, ...], Meta(description="What must hold in every group.")
+    ] = ()
     costs: Costs = msgspec.field(default_factory=Costs)
-    kpi: Kpi | None = None
-    out_of_scope: tuple[str, ...] = ()
+    kpi: Annotated[Kpi | None, Meta(description="The business number that it shall move.")] = None
+    out_of_scope: Annotated[tuple[str, ...], Meta(description="What the model is not for.")] = ()

@@ -19,23 +19,25 @@ from mainspring.training.types import Gate, Training
 class Step(Section, frozen=True):
     """One step of a pipeline: a built-in, or a function of the project as 'file.py:name'."""
 
-    run: str
-    needs: tuple[Name, ...] = ()
-    parameters: dict[str, str | int | float | bool] = {}
+    run: Annotated[str, Meta(description="A built-in step, or 'file.py:name'.")]
+    needs: Annotated[tuple[Name, ...], Meta(description="Steps that come before.")] = ()
+    parameters: Annotated[
+        dict[str, str | int | float | bool], Meta(description="Passed to the step by name.")
+    ] = {}
 
 
 class Pipeline(Section, frozen=True):
     """A graph of steps, and when it runs by itself."""
 
     schedule: Annotated[str | None, Meta(description="Cron expression, UTC.")] = None
-    steps: dict[Name, Step] = {}
+    steps: Annotated[dict[Name, Step], Meta(description="Name -> step.")] = {}
 
 
 class Project(Section, frozen=True):
     """Name and description of the project."""
 
     name: Name
-    description: str = ""
+    description: Annotated[str, Meta(description="What it is about, in a sentence.")] = ""
 
 
 class ProjectFile(Section, frozen=True):

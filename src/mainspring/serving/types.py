@@ -12,7 +12,9 @@ from mainspring.core.spec import Column, Section
 class Endpoint(Section, frozen=True):
     """Where predictions are asked for."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,127}$")]
+    name: Annotated[
+        str, Meta(description="Its name in addresses.", pattern=r"^[a-z][a-z0-9_-]{0,127}$(?!\n)")
+    ]
     entity: Annotated[
         tuple[Column, ...],
         Meta(description="Columns whose hash decides the variant; the key if absent."),

@@ -24,7 +24,10 @@ class Split(Section, frozen=True):
     A project file that names no method gets ``hash`` when its dataset has no time.
     """
 
-    method: Literal["time", "hash"] = "time"
+    method: Annotated[
+        Literal["time", "hash"],
+        Meta(description="'time' holds back the newest rows, 'hash' some by their key."),
+    ] = "time"
     validation: Annotated[
         Duration | None, Meta(description="By time: the newest stretch, used to choose.")
     ] = None
@@ -38,11 +41,13 @@ class Split(Section, frozen=True):
 class Search(Section, frozen=True):
     """A small search over a learner's parameters, judged on the validation rows."""
 
-    trials: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    trials: Annotated[int, Meta(description="How many to try; 0: none.", ge=0, le=10_000)] = 0
     space: Annotated[
         dict[str, tuple[float | int | str, ...]], Meta(description="Parameter -> values to try.")
     ] = {}
-    metric: MetricName | None = None
+    metric: Annotated[MetricName | None, Meta(description="By which metric the best is found.")] = (
+        None
+    )
 
 
 class Training(Section, frozen=True):
@@ -53,26 +58,34 @@ class Training(Section, frozen=True):
     )
     learner: Learner = "gradient_boosting"
     baseline: Learner = "logistic"
-    parameters: dict[str, float | int | str | bool] = {}
-    baseline_parameters: dict[str, float | int | str | bool] = {}
+    parameters: Annotated[
+        dict[str, float | int | str | bool], Meta(description="The learner's parameters.")
+    ] = {}
+    baseline_parameters: Annotated[
+        dict[str, float | int | str | bool], Meta(description="The baseline's parameters.")
+    ] = {}
     split: Split = Split()
     search: Search = Search()
-    calibration: Literal["none", "isotonic", "sigmoid"] = "none"
+    calibration: Annotated[
+        Literal["none", "isotonic", "sigmoid"], Meta(description="How scores become probabilities.")
+    ] = "none"
     resample: Annotated[
         Literal["row", "day", "week"], Meta(description="What the bootstrap draws.")
     ] = "day"
     bootstrap: Annotated[int, Meta(ge=50, le=100_000, description="Draws.")] = 200
-    slices: tuple[Column, ...] = ()
-    seed: int = 20130101
+    slices: Annotated[
+        tuple[Column, ...], Meta(description="Columns by which the evaluation is broken down.")
+    ] = ()
+    seed: Annotated[int, Meta(description="Of every random choice.")] = 20130101
 
 
 class Gate(Section, frozen=True):
     """A condition that a version must meet before it is registered for release."""
 
     name: Name
-    metric: MetricName | None = None
-    at_least: float | None = None
-    at_most: float | None = None
+    metric: Annotated[MetricName | None, Meta(description="The metric that decides.")] = None
+    at_least: Annotated[float | None, Meta(description="Floor.")] = None
+    at_most: Annotated[float | None, Meta(description="Ceiling.")] = None
     beats: Annotated[
         Literal["baseline", "constant"] | None,
         Meta(description="Must beat this reference on held-back rows, interval included."),

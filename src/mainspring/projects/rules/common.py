@@ -20,7 +20,8 @@ def contradiction(path: Path, message: str, hint: str, *related: Path) -> Flaw:
 
 def unknown_name(path: Path, what: str, name: str, known: Iterable[str], table: Path) -> Flaw:
     """A name that nothing in a table of the file bears, with the nearest that something does."""
-    message = f"There is no {what} {name[:80]!r} in this file."
+    where = "" if path == table else " in this file"
+    message = f"There is no {what} {name[:80]!r}{where}."
     hint = did_you_mean(name[:128], known)
     return Flaw("project.unknown_name", path, message, hint, follows=(table,))
 

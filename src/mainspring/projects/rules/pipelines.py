@@ -1,4 +1,4 @@
-"""Rules of [pipelines] and [endpoint]: graphs without circles, schedules that come round."""
+"""Rules of [pipelines], [endpoint], [settings]: no circles, schedules that come round."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from mainspring.core.document import Path
+from mainspring.core.errors import Invalid
+from mainspring.core.settings import BY_NAME, resolve
 from mainspring.projects.flaws import Flaw
 from mainspring.projects.rules.common import contradiction, duplicates, unknown_name
 from mainspring.projects.rules.training import is_function
@@ -136,4 +138,17 @@ def endpoint_splits_by_columns(spec: ProjectFile) -> Iterator[Flaw]:
         yield from duplicates(("endpoint", "entity"), spec.endpoint.entity, "column")
 
 
-RULES = (pipelines_can_run, endpoint_splits_by_columns)
+def settings_are_known(spec: ProjectFile) -> Iterator[Flaw]:
+    """Each setting exists and has a value of its type."""
+    for name, value in spec.settings.items():
+        path: Path = ("settings", name)
+        if name not in BY_NAME:
+            yield unknown_name(path, "setting", name, BY_NAME, path)
+            continue
+        try:
+            resolve({}, {name: value})
+        except Invalid as error:
+            yield Flaw("project.bad_value", path, error.message, error.hint)
+
+
+RULES = (pipelines_can_run, endpoint_splits_by_columns, settings_are_known)

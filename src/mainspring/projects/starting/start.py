@@ -62,7 +62,7 @@ def start_project(
     if template in TEMPLATES:
         files, notes = _texts(folder, template, csv_file, answers or Answers(), interview)
     else:
-        files = dict(_example_files(_examples()[template]))
+        files = dict(example_files(_examples()[template]))
     _refuse_existing(folder, files)
     made = _put_in_place(folder, files)
     return Started(folder, made, notes)
@@ -163,7 +163,11 @@ def _examples() -> dict[str, Path]:
     return {}
 
 
-def _example_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+def example_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The files of an example with their relative names; hidden ones and caches are left out.
+
+    Errors: ``project.example_too_large``.
+    """
     size = 0
     for file in sorted(folder.rglob("*")):
         parts = file.relative_to(folder).parts

@@ -61,6 +61,7 @@ def table_words(table: TableSeen, answers: Answers, path: str) -> dict[str, str]
     shown = [*key, *([time] if time else [])]
     inputs = [table.column(name) for name in ahead if name not in shown]
     task = task_of(table, answers)
+    features = list(_features(inputs))
     return {
         "task": literal(task),
         **_target_words(table, answers),
@@ -79,7 +80,10 @@ def table_words(table: TableSeen, answers: Answers, path: str) -> dict[str, str]
         "method": literal("time" if time else "hash"),
         "seen": f"{len(table.rows):,} rows of {_comment(table.file.name)}"
         + ("" if table.complete else " (the beginning of the file)"),
-        "features": "".join(_features(inputs)),
+        "features": "".join(
+            f"            {literal(name)}: {sql!r},\n" for name, sql, _ in features
+        ),
+        "categories": literal([name for name, _, is_category in features if is_category]),
     }
 
 
@@ -177,14 +181,15 @@ def _classes(column: ColumnSeen, rows: int) -> str:
     return f'check = "in_set"\ncolumn = {literal(column.name)}\nvalues = {values}\n'
 
 
-def _features(inputs: Iterable[ColumnSeen]) -> Iterator[str]:
+def _features(inputs: Iterable[ColumnSeen]) -> Iterator[tuple[str, str, bool]]:
+    """Name, SQL and whether it is a category, for each column that is a number or a few words."""
     taken: set[str] = set()
     for column in inputs:
         if column.kind in {"date", "timestamp"} or (column.kind == "text" and not column.classes):
             continue
         name = _identifier(column.name, taken)
         taken.add(name)
-        yield f"        {name!r}: {sql_name(column.name)!r},\n"
+        yield name, sql_name(column.name), column.kind == "text"
 
 
 def _identifier(text: str, taken: set[str]) -> str:
