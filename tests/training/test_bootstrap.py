@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 
 import msgspec
@@ -180,3 +183,26 @@ def test_the_auc_bootstrap_does_not_sort_again() -> None:
     start = time.process_time()
     bootstrap(measure, y, p, day, draws=200)
     assert time.process_time() - start < 60 * single
+
+
+def test_the_number_of_threads_changes_no_byte() -> None:
+    """Two processes with one and with four threads for linear algebra print the same digest."""
+    program = (
+        "import hashlib, msgspec, numpy as np\n"
+        "from mainspring.training.evaluation import Judging, evaluate\n"
+        "random = np.random.default_rng(1)\n"
+        "p = random.random(30_000); y = (random.random(30_000) < p) * 1.0\n"
+        "report = evaluate(y, p, random.integers(0, 50, 30_000), judging=Judging(draws=20))\n"
+        "print(hashlib.sha256(msgspec.json.encode(report)).hexdigest())\n"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": n, "OMP_NUM_THREADS": n},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for n in ("1", "4")
+    }
+    assert len(digests) == 1

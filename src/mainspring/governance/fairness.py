@@ -10,6 +10,7 @@ greatest minus least over the groups judged, as in Fairlearn.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from mainspring.core.errors import Invalid
 from mainspring.training.bootstrap import Estimate, cluster_index, draw_counts, interval
-from mainspring.training.vectors import Counts, Flags, Vector, binary, group_names, same_length
+from mainspring.training.vectors import Counts, Vector, binary, group_names, same_length
 
 RATES: Final = ("selection_rate", "true_positive_rate", "false_positive_rate")
 GAPS: Final = (
@@ -90,12 +91,13 @@ def fairness(
             groups=int(names.size),
         )
     index, count = cluster_index(clusters, y.size)
-    sums = _counts(y, p >= threshold, group, index, (int(names.size), count))
-    sizes = sums[3].sum(axis=1) + sums[4].sum(axis=1)
+    tally = _tally(group * 4 + 2 * (p >= threshold) + (y == 1.0), index, count, int(names.size))
+    totals = tally(np.ones(count, dtype=np.int64))
+    sizes, positives = totals.sum(axis=1), totals[:, 1] + totals[:, 3]
     judged = sizes >= min_rows
 
     def statistics(counts: Counts) -> Vector:
-        rates = _rates((sums * counts).sum(axis=2))
+        rates = _rates(tally(counts))
         return np.concatenate([rates.ravel(), _gaps(rates[:, judged])])
 
     values = statistics(np.ones(count, dtype=np.int64))
@@ -110,8 +112,8 @@ def fairness(
         GroupRates(
             group=str(name),
             n=int(sizes[place]),
-            positives=int(sums[3, place].sum()),
-            base_rate=float(sums[3, place].sum() / sizes[place]),
+            positives=int(positives[place]),
+            base_rate=float(positives[place] / sizes[place]),
             judged=bool(judged[place]),
             **{rate: found[which * names.size + place] for which, rate in enumerate(RATES)},
         )
@@ -124,26 +126,28 @@ def fairness(
     )
 
 
-def _counts(
-    y: Vector, acted: Flags, group: Counts, index: Counts, shape: tuple[int, int]
-) -> Counts:
-    """Selected, hits, false alarms, positives, negatives. Shapes: (5, groups, clusters)."""
-    groups, clusters = shape
-    place = group * clusters + index
-    positive = y == 1.0
-    kinds = (acted, acted & positive, acted & ~positive, positive, ~positive)
-    return np.stack(
-        [
-            np.bincount(place[kind], minlength=groups * clusters).reshape(groups, clusters)
-            for kind in kinds
-        ]
-    ).astype(np.int64)
+def _tally(cell: Counts, index: Counts, clusters: int, groups: int) -> Callable[[Counts], Counts]:
+    """How often each cluster counts -> rows per group and cell. Shapes: (groups, 4).
+
+    The four cells are (not selected, selected) x (negative, positive), label running fastest.
+    Rows of one cluster and cell are added up beforehand, so a draw visits few numbers.
+    """
+    pairs, rows = np.unique(cell * clusters + index, return_counts=True)
+    cells, place = pairs // clusters, pairs % clusters
+
+    def tally(counts: Counts) -> Counts:
+        weights = (counts[place] * rows).astype(np.float64)  # whole numbers, exact below 2^53
+        found = np.bincount(cells, weights=weights, minlength=4 * groups)
+        return found.reshape(groups, 4).astype(np.int64)
+
+    return tally
 
 
 def _rates(totals: Counts) -> Vector:
-    """The three rates; NaN where undefined. Shapes: (5, groups) -> (3, groups)."""
-    above = totals[:3].astype(np.float64)
-    below = np.stack([totals[3] + totals[4], totals[3], totals[4]]).astype(np.float64)
+    """The three rates; NaN where undefined. Shapes: (groups, 4) -> (3, groups)."""
+    quiet, miss, alarm, hit = totals.T.astype(np.float64)
+    above = np.stack([alarm + hit, hit, alarm])
+    below = np.stack([quiet + miss + alarm + hit, miss + hit, quiet + alarm])
     return np.asarray(above / np.where(below > 0, below, np.nan))
 
 
