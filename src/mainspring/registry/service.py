@@ -11,6 +11,7 @@ from mainspring.registry.aliases import Aliases
 from mainspring.registry.models import Models
 from mainspring.registry.packages import Packages
 from mainspring.registry.ports import RegistryStore, Signing
+from mainspring.registry.transfer import Transfers
 from mainspring.registry.versions import Versions
 
 
@@ -22,6 +23,7 @@ class Registry:
     versions: Versions
     aliases: Aliases
     packages: Packages
+    transfers: Transfers
 
 
 def open_registry(
@@ -35,9 +37,12 @@ def open_registry(
 ) -> Registry:
     """The registry over these parts; with ``signing`` every new version is signed."""
     packages = Packages(database, store, clock, objects, signing, require_signature)
+    models = Models(database, store, clock)
+    versions = Versions(database, store, clock, packages)
     return Registry(
-        models=Models(database, store, clock),
-        versions=Versions(database, store, clock, packages),
+        models=models,
+        versions=versions,
         aliases=Aliases(database, store, clock),
         packages=packages,
+        transfers=Transfers(models, versions, packages),
     )

@@ -312,6 +312,7 @@ class Versions:
             "source": version.source,
             "tags": version.tags,
             "why": because.why,
+            "evidence": because.evidence,
         }
         tx.announce(
             Fact(

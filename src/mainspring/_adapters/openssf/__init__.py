@@ -1,0 +1,1 @@
+"""Signatures over model packages in the OpenSSF model signing format, with a key of one's own."""
