@@ -14,6 +14,8 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,10 +51,14 @@ class _Segment:
         self.opened_seconds = time.monotonic()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._descriptor = os.open(self.path, flags, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.size_bytes = 0
-        self.append([MARK])
-        sync_folder(folder)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.append([MARK])
+            sync_folder(folder)
+        except OSError:
+            os.close(self._descriptor)
+            raise
 
     def append(self, blocks: list[bytes]) -> None:
         """Writes and syncs; on a failure the file is cut back to what it was."""
@@ -69,13 +75,11 @@ class _Segment:
 
     def seal(self) -> None:
         """Closes the file under the name that says: nobody will write to it any more."""
-        self.path.rename(self.path.with_suffix(SEALED_SUFFIX))
-        os.close(self._descriptor)
-        sync_folder(self.path.parent)
-
-    def discard(self) -> None:
-        self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        try:
+            self.path.rename(self.path.with_suffix(SEALED_SUFFIX))
+            sync_folder(self.path.parent)
+        finally:
+            os.close(self._descriptor)  # a file left open by name is sealed by whoever ships
 
 
 class Recorder:
@@ -89,7 +93,7 @@ class Recorder:
         self._waiting: list[tuple[Answered, WhenStored | None]] = []
         self._waiting_rows = 0
         self._urgent = self._stopping = False
-        self._seals: list[threading.Event] = []
+        self._seals: list[Future[None]] = []
         self._segment: _Segment | None = None
         self.stored_rows = self.lost_rows = 0
         self._thread = threading.Thread(target=self._run, name="prediction-records", daemon=True)
@@ -114,17 +118,22 @@ class Recorder:
         return True
 
     def seal(self) -> None:
-        """Everything taken so far is in sealed segments. Errors: ``serving.seal_timed_out``."""
-        done = threading.Event()
+        """Everything taken so far is in sealed segments.
+
+        Errors: ``serving.records_not_stored``, ``serving.seal_timed_out``.
+        """
+        done: Future[None] = Future()
         with self._turn:
             self._seals.append(done)
             self._turn.notify()
-        if not done.wait(_SEAL_TIMEOUT_SECONDS):
+        try:
+            done.result(_SEAL_TIMEOUT_SECONDS)
+        except FutureTimeout as error:
             raise TimedOut(
                 "serving.seal_timed_out",
                 "The prediction records could not be sealed in time.",
                 hint="Look at the disk of the records folder.",
-            )
+            ) from error
 
     def close(self) -> None:
         """Stores what was taken, seals, and stops."""
@@ -142,13 +151,14 @@ class Recorder:
                 seals, self._seals = self._seals, []
                 self._waiting_rows, self._urgent = 0, False
                 stopping = self._stopping
-            if taken:
-                self._store(taken)
+            failure = self._store(taken) if taken else None
             if self._segment is not None and (seals or stopping or self._is_full(self._segment)):
-                self._segment.seal()
-                self._segment = None
+                failure = self._seal_segment() or failure
             for done in seals:
-                done.set()
+                if failure is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(failure)
 
     def _called(self) -> bool:
         return self._urgent or self._stopping or bool(self._seals)
@@ -159,7 +169,7 @@ class Recorder:
             segment.size_bytes >= self._limits.segment_bytes or age >= self._limits.segment_seconds
         )
 
-    def _store(self, taken: list[tuple[Answered, WhenStored | None]]) -> None:
+    def _store(self, taken: list[tuple[Answered, WhenStored | None]]) -> Unavailable | None:
         rows = sum(len(answered.ids) for answered, _ in taken)
         failure: Unavailable | None = None
         try:
@@ -170,23 +180,28 @@ class Recorder:
             self.stored_rows += rows
         except OSError as error:
             self.lost_rows += rows
-            self._give_up_segment()
-            failure = Unavailable(
-                "serving.records_not_stored",
-                f"The prediction records could not be stored: {error.strerror}.",
-                hint="Free space on the disk of the records folder, then send the request again.",
-                folder=str(self._folder),
-            )
+            failure = self._not_stored(error)
+            # The encoder has told layouts that never reached the file, so the segment ends here.
+            self._seal_segment()
         for _, when_stored in taken:
             if when_stored is not None:
                 when_stored(failure)
+        return failure
 
-    def _give_up_segment(self) -> None:
-        # The encoder may have told layouts that never reached the file, so the segment ends here.
+    def _seal_segment(self) -> Unavailable | None:
         segment, self._segment = self._segment, None
         if segment is None:
-            return
-        if segment.size_bytes > len(MARK):
+            return None
+        try:
             segment.seal()
-        else:
-            segment.discard()
+        except OSError as error:
+            return self._not_stored(error)
+        return None
+
+    def _not_stored(self, error: OSError) -> Unavailable:
+        return Unavailable(
+            "serving.records_not_stored",
+            f"The prediction records could not be stored: {error.strerror}.",
+            hint="Free space on the disk of the records folder, then send the request again.",
+            folder=str(self._folder),
+        )

@@ -77,6 +77,7 @@ class Graph:
 def _session(model: bytes) -> Any:
     try:
         import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as native
     except ImportError as error:
         raise Unavailable(
             "serving.extra_missing",
@@ -92,8 +93,17 @@ def _session(model: bytes) -> Any:
         return onnxruntime.InferenceSession(
             model, sess_options=options, providers=["CPUExecutionProvider"]
         )
-    except (RuntimeError, ValueError) as error:  # its own errors subclass these
+    except (RuntimeError, ValueError, *_own_errors(native)) as error:
         raise _unreadable(str(error).splitlines()[0]) from error
+
+
+def _own_errors(native: Any) -> list[type[Exception]]:
+    """The library's error classes, which share no base but Exception."""
+    return [
+        value
+        for value in vars(native).values()
+        if isinstance(value, type) and issubclass(value, Exception)
+    ]
 
 
 def _unreadable(why: str) -> Invalid:
