@@ -84,10 +84,17 @@ def pending(applied: dict[str, str]) -> tuple[Migration, ...]:
     return tuple(migration for migration in known if migration.name not in applied)
 
 
-def apply(tx: Transaction, migration: Migration, dialect: str) -> None:
-    """Runs one migration and records it, in the caller's transaction."""
-    for statement in migration.statements(dialect):
+def apply_next(tx: Transaction, dialect: str) -> bool:
+    """Runs the first migration that is missing and records it; False when none is.
+
+    Concurrency: what is missing is read in the transaction that applies it, so of two processes
+    that open a new database one applies each migration.
+    """
+    applied: dict[str, str] = dict(tx.all("SELECT name, digest FROM migrations"))
+    todo = pending(applied)
+    if not todo:
+        return False
+    for statement in todo[0].statements(dialect):
         tx.run(statement)
-    tx.run(
-        "INSERT INTO migrations (name, digest) VALUES (?, ?)", (migration.name, migration.digest)
-    )
+    tx.run("INSERT INTO migrations (name, digest) VALUES (?, ?)", (todo[0].name, todo[0].digest))
+    return True

@@ -1,7 +1,11 @@
-"""SQLite connections set up one way, and SQLite's errors as ours."""
+"""SQLite connections set up one way, and SQLite's errors as ours.
+
+No memory map: an I/O error under one is a signal that ends the process, not an error.
+"""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
@@ -12,23 +16,29 @@ from mainspring.core.events import Fact
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Row, Values
 
+_CONTROL = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOIN", "RELEASE", "ATTACH", "DETACH")
 _FULL, _IOERR, _CORRUPT, _NOTADB = 13, 10, 11, 26
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode; WAL with FULL, so a commit survives power loss."""
+    """A connection in autocommit mode; WAL with FULL, so a commit survives power loss.
+
+    The file is private to its owner, and its log with it (SQLite copies the mode).
+    """
+    if path != ":memory:" and not read_only:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(
         path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=512
     )
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     if path != ":memory:":
-        connection.execute("PRAGMA mmap_size = 268435456")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
         else:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            # Where the log cannot be used (network folders), only EXTRA survives power loss.
+            connection.execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
             connection.execute("PRAGMA journal_size_limit = 67108864")
     return connection
 
@@ -85,6 +95,8 @@ class SqliteTransaction(SqliteReader):
         self.clock = clock
 
     def run(self, sql: str, values: Values = ()) -> int:
+        if sql.lstrip()[:8].upper().startswith(_CONTROL):
+            raise sqlite3.ProgrammingError("the writer alone begins and ends transactions")
         return self.connection.execute(sql, values).rowcount
 
     def many(self, sql: str, rows: Iterable[Values]) -> None:
