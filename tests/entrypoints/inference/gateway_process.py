@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 
+def _say(address: str) -> None:
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     from mainspring._adapters.files.objects import FileObjects
     from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
@@ -24,7 +29,7 @@ def main() -> None:
         settings,
         FileObjects(Path(objects)),
         {runtime.name: runtime for runtime in runtimes},
-        ready=lambda address: print(address, flush=True),
+        ready=_say,
     )
 
 

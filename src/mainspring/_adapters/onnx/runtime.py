@@ -93,17 +93,14 @@ def _session(model: bytes) -> Any:
         return onnxruntime.InferenceSession(
             model, sess_options=options, providers=["CPUExecutionProvider"]
         )
-    except (RuntimeError, ValueError, *_own_errors(native)) as error:
+    except _own_errors(native) as error:
         raise _unreadable(str(error).splitlines()[0]) from error
 
 
-def _own_errors(native: Any) -> list[type[Exception]]:
-    """The library's error classes, which share no base but Exception."""
-    return [
-        value
-        for value in vars(native).values()
-        if isinstance(value, type) and issubclass(value, Exception)
-    ]
+def _own_errors(native: Any) -> tuple[type[Exception], ...]:
+    """What the library raises: its error classes share no base but Exception."""
+    own = [v for v in vars(native).values() if isinstance(v, type) and issubclass(v, Exception)]
+    return (RuntimeError, ValueError, *own)
 
 
 def _unreadable(why: str) -> Invalid:

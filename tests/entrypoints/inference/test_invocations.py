@@ -1,0 +1,95 @@
+"""MLflow's scoring wire, against a running gateway."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+ROWS = [[2.0, 0.0, "AA"], [None, 0.0, "UA"], [1.0, 0.0, None]]
+NAMES = ["miles", "wind", "carrier"]
+EXPECTED = [0.5, 0.8125, 0.40625]
+SHAPES = {
+    "split": {"dataframe_split": {"columns": NAMES, "data": ROWS}},
+    "split with index": {"dataframe_split": {"columns": NAMES, "data": ROWS, "index": [0, 1, 2]}},
+    "records": {"dataframe_records": [dict(zip(NAMES, row, strict=True)) for row in ROWS]},
+    "instances of objects": {"instances": [dict(zip(NAMES, row, strict=True)) for row in ROWS]},
+    "instances of lists": {"instances": ROWS},
+    "inputs by column": {
+        "inputs": {name: [row[n] for row in ROWS] for n, name in enumerate(NAMES)}
+    },
+    "inputs of lists": {"inputs": ROWS},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_json_shape_gives_the_same_predictions(gateway, shape):
+    """The four documents that MLflow's clients send are one question."""
+    response = gateway.http.post("/invocations", json=SHAPES[shape])
+    assert response.status_code == 200, response.text
+    assert response.json()["predictions"] == EXPECTED
+    assert response.json()["decisions"] == [True, True, False]
+    assert response.json()["model_version"] == "3"
+
+
+def test_csv(gateway):
+    """CSV with a header line; an empty cell is a missing value."""
+    text = "wind,miles,carrier\n0,2,AA\n0,,UA\n0,1,\n"
+    headers = {"Content-Type": "text/csv; charset=utf-8"}
+    response = gateway.http.post("/invocations", content=text, headers=headers)
+    assert response.json()["predictions"] == EXPECTED
+
+
+def test_an_endpoint_can_be_named(gateway):
+    """One gateway serves many models: by path or by query."""
+    by_path = gateway.http.post("/endpoints/late/invocations", json=SHAPES["split"])
+    by_query = gateway.http.post("/invocations?endpoint=late", json=SHAPES["split"])
+    assert by_path.json()["predictions"] == by_query.json()["predictions"] == EXPECTED
+    assert gateway.http.post("/endpoints/no/invocations", json={}).status_code == 404
+
+
+BAD = {
+    "nothing": {},
+    "two shapes": {**SHAPES["split"], **SHAPES["records"]},
+    "no columns": {"dataframe_split": {"data": ROWS}},
+    "ragged split": {"dataframe_split": {"columns": NAMES, "data": [[1.0]]}},
+    "column twice": {"dataframe_split": {"columns": ["miles"] * 3, "data": ROWS}},
+    "rows differ": {"dataframe_records": [{"miles": 1}, {"wind": 2}]},
+    "missing column": {"dataframe_records": [{"miles": 1, "wind": 2}]},
+    "unknown column": {"inputs": {"miles": [1], "wind": [1], "carrier": ["AA"], "x": [1]}},
+    "columns differ": {"inputs": {"miles": [1, 2], "wind": [1], "carrier": ["AA"]}},
+    "text as number": {"instances": [["far", 0.0, "AA"]]},
+    "number as category": {"instances": [[1.0, 0.0, 7]]},
+    "scalar": {"instances": 3},
+    "mixed rows": {"instances": [[1.0, 0.0, "AA"], {"miles": 1}]},
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_malformed_documents_get_mlflows_error(gateway, name):
+    """A 400 with error_code and message, as MLflow's clients read it."""
+    response = gateway.http.post("/invocations", content=json.dumps(BAD[name]))
+    assert response.status_code == 400, response.text
+    assert response.json()["error_code"] == "BAD_REQUEST"
+    assert response.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff\xfe", b"miles\n1,2\n", b"miles,wind,carrier\nx,1,AA\n"]
+)
+def test_malformed_csv_is_refused(gateway, text):
+    """CSV that does not fit is a 400 as well."""
+    headers = {"Content-Type": "text/csv"}
+    response = gateway.http.post("/invocations", content=text, headers=headers)
+    assert response.status_code == 400
+
+
+def test_ping_version_health_metrics(gateway):
+    """What load balancers, MLflow's clients and Prometheus ask."""
+    gateway.http.post("/invocations", json=SHAPES["split"])
+    assert gateway.http.get("/ping").status_code == 200
+    assert gateway.http.get("/health").text == "OK"
+    assert gateway.http.get("/version").text.startswith("2.")
+    text = gateway.http.get("/metrics").text
+    assert 'mainspring_predicted_rows_total{endpoint="late",variant="champion",version="3"}' in text
+    assert 'le="+Inf"' in text
