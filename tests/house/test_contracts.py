@@ -72,12 +72,14 @@ def test_down_the_list_you_may_import_up_the_list_you_may_only_announce():
 
 
 def test_adapters_and_entry_points_do_not_know_each_other():
-    """One technology may be taken away without touching another; all may use the shared SQL."""
+    """One may be taken away without touching another; the command line starts the others."""
     shared = {"sql", "_http"}
     wrong = []
     for layer in ("_adapters", "_entrypoints"):
         for path in (SOURCE / layer).rglob("*.py"):
             own = path.relative_to(SOURCE / layer).parts[0].removesuffix(".py")
+            if own == "cli":
+                continue
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 module = node.module if isinstance(node, ast.ImportFrom) else None
                 parts = (module or "").split(".")

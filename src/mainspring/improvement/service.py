@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,9 +74,16 @@ class Loop:
 
         return self.database.write(work)
 
-    def move(self, challenge: Challenge, move: Move) -> Challenge:
+    def move(
+        self,
+        challenge: Challenge,
+        move: Move,
+        *,
+        along: Callable[[Transaction], object] | None = None,
+    ) -> Challenge:
         """The challenge after an arrow, recorded with its evidence.
 
+        ``along`` is written in the same transaction: a promotion and its alias are one change.
         Errors: ``improvement.no_such_arrow``; ``improvement.moved_meanwhile`` when another
         worker moved it first.
         """
@@ -90,6 +98,8 @@ class Loop:
 
         def work(tx: Transaction) -> Challenge:
             moved = self.store.move(tx, challenge, move, now)
+            if along is not None:
+                along(tx)
             tx.announce(_fact(events.MOVED, moved, move, came_from=challenge.state))
             return moved
 

@@ -7,16 +7,15 @@ outcome that is corrected later counts with its newest value known at the moment
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainspring.ports.tables import Frame, Tables, TableVersion
-from mainspring.serving.records import input_column
-from mainspring.serving.shipping import prediction_table
+from mainspring.core.schema import Signature
+from mainspring.ports.tables import Frame, Relation, Tables, TableVersion
+from mainspring.serving.shipping import inputs_table, prediction_table
 
 _OUTCOMES: Final = """
 known AS (
@@ -38,24 +37,35 @@ def answered(
     end: datetime,
     *,
     now: datetime,
-    inputs: Sequence[str] = (),
+    signature: Signature | None = None,
 ) -> Frame:
     """What users got in [start, end): score, decision, version, outcome (NaN while unknown).
 
-    Ordered by event time and id. With ``inputs``, their recorded values under their own names.
+    Ordered by event time and id. With a signature, the recorded inputs of that set under their
+    own names; rows that were answered from another set of inputs have nulls there.
     """
-    columns = ", ".join(f'p."{input_column(name)}" AS "{name}"' for name in inputs)
+    names = [column.name for column in signature.inputs] if signature else []
+    relations: dict[str, Relation] = {}
+    join = ""
+    if signature is not None:
+        name = inputs_table(endpoint, signature)
+        names = names if tables.exists(name) else []
+        if names:
+            relations["inputs"] = TableVersion(name)
+            join = (
+                "LEFT JOIN inputs i ON i.prediction_id = p.prediction_id "
+                "AND i.event_time >= $start AND i.event_time < $end "
+            )
+    columns = "".join(f", i.{_quoted(name)} AS {_quoted(name)}" for name in names)
     return _query(
         tables,
         endpoint,
-        f"SELECT p.prediction_id, p.event_time, p.version, p.score, p.decision, k.outcome"
-        f"{', ' + columns if columns else ''} FROM predictions p "
-        "LEFT JOIN known k ON k.prediction_id = p.prediction_id "
+        f"SELECT p.prediction_id, p.event_time, p.version, p.score, p.decision, k.outcome{columns} "
+        f"FROM predictions p LEFT JOIN known k ON k.prediction_id = p.prediction_id {join}"
         "WHERE p.role IN ('champion', 'canary') AND p.event_time >= $start AND p.event_time < $end "
         "ORDER BY p.event_time, p.prediction_id",
-        start,
-        end,
-        now,
+        (start, end, now),
+        relations,
     )
 
 
@@ -84,24 +94,30 @@ def paired(
         f"AND p.version IN ({first}, {second}) GROUP BY p.prediction_id, p.event_time "
         f"HAVING count(DISTINCT p.version) = {1 if first == second else 2} "
         "ORDER BY p.event_time, p.prediction_id",
-        start,
-        end,
-        now,
+        (start, end, now),
+        {},
     )
 
 
 def _query(
-    tables: Tables, endpoint: str, select: str, start: datetime, end: datetime, now: datetime
+    tables: Tables,
+    endpoint: str,
+    select: str,
+    moments: tuple[datetime, datetime, datetime],
+    relations: dict[str, Relation],
 ) -> Frame:
-    relations = {"predictions": TableVersion(prediction_table(endpoint))}
+    start, end, now = moments
+    relations["predictions"] = TableVersion(prediction_table(endpoint))
+    values = {"start": start, "end": end}
     known = _NO_OUTCOMES
     if tables.exists(outcome_table(endpoint)):
         relations["outcomes"] = TableVersion(outcome_table(endpoint))
-        known = _OUTCOMES
-    values = {"start": start, "end": end}
-    if known is _OUTCOMES:
-        values["now"] = now
+        known, values["now"] = _OUTCOMES, now
     return tables.query(f"WITH {known} {select}", relations, values)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:

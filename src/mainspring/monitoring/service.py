@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainspring.core.errors import NotFound
-from mainspring.core.events import Fact, ref
+from mainspring.core.events import EventKind, Fact, ref
+from mainspring.core.schema import Signature
 from mainspring.monitoring import events, live
 from mainspring.monitoring.drift import ColumnDrift
 from mainspring.monitoring.ports import Alert, MonitorStore
@@ -36,6 +37,7 @@ class Watched:
 
     model: str
     version: int
+    signature: Signature | None
     reference: Reference | None
     evaluated: Mapping[str, float]
     thresholds: Mapping[str, float]
@@ -133,14 +135,11 @@ class Watch:
         spec: Monitoring,
         problem: Problem,
     ) -> Window:
-        names = (
-            tuple(n for n in watched.reference.columns if n != "(score)")
-            if watched.reference
-            else ()
+        frame = live.answered(
+            self.tables, endpoint, start, end, now=self.clock.now(), signature=watched.signature
         )
-        frame = live.answered(self.tables, endpoint, start, end, now=self.clock.now(), inputs=names)
         labelled = live.known(frame)
-        drifted, score = _drift(watched.reference, frame, names, spec)
+        drifted, score = _drift(watched.reference, frame, spec)
         return Window(
             endpoint=endpoint,
             start=start,
@@ -194,14 +193,14 @@ class Watch:
 
 
 def _drift(
-    reference: Reference | None, frame: Frame, names: tuple[str, ...], spec: Monitoring
+    reference: Reference | None, frame: Frame, spec: Monitoring
 ) -> tuple[tuple[Drifted, ...], Drifted | None]:
     if reference is None or not len(frame["score"]):
         return (), None
     least = min((m.min_rows for m in spec.monitors.values()), default=300)
     columns, score = measure(
         reference,
-        {name: frame[name] for name in names},
+        frame,
         frame["score"],
         effect=0.1,
         significance=0.01,
@@ -261,7 +260,7 @@ def _closed(window: Window, breaches: list[Breach]) -> Fact:
     )
 
 
-def _alert_fact(kind: Any, alert: Alert) -> Fact:
+def _alert_fact(kind: EventKind, alert: Alert) -> Fact:
     return Fact(
         kind=kind,
         subject=ref("alert", alert.id),

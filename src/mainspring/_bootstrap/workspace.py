@@ -1,0 +1,317 @@
+"""Settings in, a workspace out: the one place that names adapters.
+
+Every part is made when it is first used, so a listing never loads the table engine and a
+prediction never loads a trainer.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from mainspring._adapters.clock import SystemClock
+from mainspring._bootstrap.folder import PROJECT_FILE, find_project, find_workspace
+from mainspring.core.actor import Actor
+from mainspring.core.errors import Invalid, Unavailable
+from mainspring.core.settings import Resolved, Value, resolve
+from mainspring.ports.clock import Clock
+from mainspring.ports.database import Database
+from mainspring.ports.objects import Objects
+from mainspring.ports.tables import Tables
+
+if TYPE_CHECKING:
+    from mainspring.data.service import Datasets
+    from mainspring.features.service import FeatureViews
+    from mainspring.governance.audit import Audit
+    from mainspring.governance.lineage import Lineage
+    from mainspring.improvement.service import Loop
+    from mainspring.monitoring.service import Watch
+    from mainspring.pipelines.service import Executions
+    from mainspring.projects.file import LoadedProject
+    from mainspring.registry.service import Registry
+    from mainspring.serving.ports import Runtime
+    from mainspring.tracking import Tracking
+    from mainspring.training.ports import Learner
+    from mainspring.training.service import Trainer
+
+
+class Workspace:
+    """All of Mainspring over one folder (and what the settings put elsewhere).
+
+    Concurrency: may be shared between threads; several processes may open one folder.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Resolved], clock: Clock) -> None:
+        self.folder = folder
+        self.settings = dict(settings)
+        self.clock = clock
+        _make(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finishes accepted writes and lets go."""
+        if "database" in self.__dict__:
+            self.database.close()
+
+    def setting(self, name: str) -> Value:
+        """A setting's value."""
+        return self.settings[name].value
+
+    @cached_property
+    def actor(self) -> Actor:
+        """Who acts, for the record."""
+        name = str(self.setting("actor"))
+        if not name:
+            try:
+                name = getpass.getuser()
+            except (OSError, KeyError):
+                name = "unknown"
+        return Actor(name)
+
+    @cached_property
+    def threads(self) -> int:
+        """How many threads training and queries may use: the setting, else this process's cores."""
+        return int(self.setting("threads")) or len(os.sched_getaffinity(0))
+
+    # -- the machine room -------------------------------------------------------------------------
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, at the newest schema."""
+        database = self._connect(str(self.setting("database")))
+        database.migrate()
+        return database
+
+    def _connect(self, address: str) -> Database:
+        if address.startswith(("postgresql://", "postgres://")):
+            from mainspring._adapters.postgres.database import PostgresDatabase
+
+            return PostgresDatabase(address, self.clock)
+        from mainspring._adapters.sqlite.database import SqliteDatabase
+
+        if address and not address.startswith("sqlite:///"):
+            raise Invalid(
+                "settings.bad_database",
+                f"The setting database is {address[:80]!r}.",
+                hint="Give sqlite:///FILE or postgresql://USER@HOST/NAME.",
+            )
+        file = address.removeprefix("sqlite:///") or str(self.folder / "mainspring.db")
+        return SqliteDatabase(file, self.clock)
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Artifacts and packages by content."""
+        from mainspring._adapters.files.objects import FileObjects
+
+        return FileObjects(self._place("objects"))
+
+    @cached_property
+    def tables(self) -> Tables:
+        """Datasets, features, predictions and outcomes."""
+        from mainspring._adapters.delta.tables import DeltaTables
+
+        return DeltaTables(
+            self._place("tables"),
+            memory_bytes=int(self.setting("query_memory_mb")) * 1_000_000,
+            threads=self.threads,
+            spill=self.folder / "spill",
+        )
+
+    def _place(self, name: str) -> Path:
+        value = str(self.setting(name))
+        if value.startswith("s3://"):
+            raise Unavailable(
+                "settings.no_s3",
+                f"The setting {name} names an S3 address, and this version stores on files only.",
+                hint="Name a folder.",
+                setting=name,
+            )
+        return Path(value).expanduser().absolute() if value else self.folder / name
+
+    # -- the stages -------------------------------------------------------------------------------
+
+    @cached_property
+    def project(self) -> LoadedProject:
+        """The project this workspace belongs to. Errors: ``project.not_found``."""
+        from mainspring.projects.file import read_project
+
+        return read_project(
+            find_project(self.folder) or find_project(Path.cwd()) or self.folder.parent
+        )
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """Datasets and their versions."""
+        from mainspring._adapters.sql.data import SqlDatasetStore
+        from mainspring.data.service import Datasets
+
+        return Datasets(self.database, self.tables, SqlDatasetStore(), self.clock)
+
+    @cached_property
+    def features(self) -> FeatureViews:
+        """Feature views as of each moment."""
+        from mainspring._adapters.sql.features import SqlFeatureStore
+        from mainspring.features.service import FeatureViews
+
+        return FeatureViews(
+            self.database, self.tables, self.datasets, SqlFeatureStore(), self.clock
+        )
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """Experiments, runs, logged models and artifacts."""
+        from mainspring._bootstrap.tracking import open_tracking
+
+        return open_tracking(self.database, self.objects, self.clock)
+
+    @cached_property
+    def executions(self) -> Executions:
+        """Executions of pipelines."""
+        from mainspring._adapters.sql.pipelines import SqlExecutionStore
+        from mainspring.pipelines.service import Executions
+
+        return Executions(self.database, self.objects, SqlExecutionStore(), self.clock)
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """Training with the learners that are installed."""
+        from mainspring.training.service import Trainer
+
+        return Trainer(learners(self.threads))
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Models, versions, aliases and packages."""
+        from mainspring._adapters.sql.registry import SqlRegistry
+        from mainspring.registry.service import open_registry
+
+        return open_registry(self.database, SqlRegistry(), self.clock, self.objects)
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Windows, outcomes and alerts of endpoints."""
+        from mainspring._adapters.sql.monitoring import SqlMonitorStore
+        from mainspring.monitoring.service import Watch
+
+        return Watch(self.database, self.tables, SqlMonitorStore(), self.clock)
+
+    @cached_property
+    def loop(self) -> Loop:
+        """Continuous improvement."""
+        from mainspring._adapters.sql.improvement import SqlChallengeStore
+        from mainspring.improvement.service import Loop
+
+        return Loop(self.database, SqlChallengeStore(), self.clock)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The record and its proof."""
+        from mainspring._adapters.sql.event_log import SqlEventLog
+        from mainspring.governance.audit import Audit
+
+        return Audit(self.database, SqlEventLog())
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """What a thing came from, and what came of it."""
+        from mainspring._adapters.sql.event_log import SqlEventLog
+        from mainspring.governance.lineage import Lineage
+
+        return Lineage(self.database, SqlEventLog())
+
+
+def open_workspace(
+    where: str | Path | None = None,
+    *,
+    clock: Clock | None = None,
+    given: Mapping[str, Value | None] | None = None,
+) -> Workspace:
+    """The workspace in a folder; without one, the nearest upward from the current folder.
+
+    Errors: ``settings.*``; ``workspace.not_a_folder``, ``workspace.not_writable``.
+    """
+    folder, settings = locate_workspace(where, given)
+    return Workspace(folder, settings, clock or SystemClock())
+
+
+def locate_workspace(
+    where: str | Path | None = None, given: Mapping[str, Value | None] | None = None
+) -> tuple[Path, dict[str, Resolved]]:
+    """Where the workspace lies or would lie, and every setting; nothing is made.
+
+    Errors: ``settings.*``.
+    """
+    here = Path.cwd()
+    wanted = dict(given or {})
+    if where is not None:
+        wanted["workspace"] = str(where)
+    project = find_project(Path(str(wanted.get("workspace") or here)).absolute())
+    settings = resolve(os.environ, _file_settings(project), wanted)
+    folder = find_workspace(str(settings["workspace"].value), here)
+    if folder.name != ".mainspring" and (folder / PROJECT_FILE).is_file():
+        folder /= ".mainspring"
+    return folder, settings
+
+
+def _file_settings(project: Path | None) -> dict[str, Value]:
+    """``[settings]`` of the project file; a file that cannot be read says so when it is needed."""
+    if project is None:
+        return {}
+    try:
+        found = tomllib.loads((project / PROJECT_FILE).read_text("utf-8")).get("settings", {})
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise Invalid(
+            "workspace.not_a_folder",
+            f"{str(folder)!r} is not a folder.",
+            hint="Name the folder that holds the workspace, or one to make.",
+        ) from error
+    except OSError as error:
+        raise Unavailable(
+            "workspace.not_writable",
+            f"The workspace {str(folder)!r} cannot be made ({error.strerror}).",
+            hint="Choose another with --workspace DIR.",
+        ) from error
+
+
+def learners(threads: int) -> dict[str, Learner]:
+    """Every learner by name; one whose library is missing says so when it is used."""
+    from mainspring._adapters.lightgbm.learner import GradientBoosting
+    from mainspring._adapters.sklearn.learner import Linear, Logistic
+    from mainspring.training.linear import ConstantLearner
+
+    found: list[Learner] = [Logistic(), Linear(), GradientBoosting(threads), ConstantLearner()]
+    return {learner.name: learner for learner in found}
+
+
+def runtimes() -> dict[str, Runtime]:
+    """Every serving runtime by name."""
+    from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
+    from mainspring._adapters.linear.runtime import ConstantRuntime, LinearRuntime
+    from mainspring._adapters.onnx.runtime import OnnxRuntime
+
+    found: list[Runtime] = [LightgbmRuntime(), LinearRuntime(), ConstantRuntime(), OnnxRuntime()]
+    return {runtime.name: runtime for runtime in found}

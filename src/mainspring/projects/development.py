@@ -1,0 +1,230 @@
+"""Making model versions: the first one, and challengers for the one that is live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from mainspring.core.durations import parse_duration
+from mainspring.core.errors import Conflict
+from mainspring.core.events import Fact, Ref, ref
+from mainspring.core.ids import new_id
+from mainspring.core.time import to_iso
+from mainspring.improvement.comparison import PairedComparison
+from mainspring.improvement.machine import Challenge
+from mainspring.monitoring import live
+from mainspring.projects import events
+from mainspring.projects.packaging import build_facts, build_package
+from mainspring.projects.parts import Parts
+from mainspring.projects.production import CHAMPION
+from mainspring.registry.details import Details
+from mainspring.registry.facts import DataUsed
+from mainspring.registry.types import Because, Version
+from mainspring.training.service import Report, Trained
+from mainspring.training.types import Training
+
+VERDICT: Final = "verdict"
+WHY: Final = "why"
+
+
+@dataclass(frozen=True, slots=True)
+class Development:
+    """Trains a project's models and puts them into the registry."""
+
+    parts: Parts
+
+    def first(self, until: datetime) -> Version:
+        """The first version, trained on what was known by then, judged, and made champion.
+
+        Errors: ``training.gates_refused`` when a gate says no: the version is registered as
+        rejected, with the reasons.
+        """
+        parts, spec = self.parts, self.parts.project.spec
+        table = parts.rows.known_by(until)
+        trained = parts.trainer.train(
+            table,
+            spec=spec.training,
+            problem=spec.problem,
+            gates=spec.gates,
+            until=until,
+            progress=parts.progress,
+        )
+        version = self.register(trained, key="first", until=until)
+        refused = _refusals(trained.report)
+        if refused:
+            self.reject(version, refused)
+            raise Conflict(
+                "training.gates_refused",
+                f"{version.address} was refused by {len(refused)} of its gates: {refused[0]}",
+                hint="Better features or a lower bar; 'mainspring models card' shows all verdicts.",
+                version=version.number,
+                reasons=refused,
+            )
+        because = Because(
+            "The first version that passed its gates.", evidence=_evidence(trained.report)
+        )
+        parts.registry.aliases.move(
+            version.name, CHAMPION, to=version.number, expected=None, because=because
+        )
+        return version
+
+    def challenger(self, challenge: Challenge, until: datetime) -> Version:
+        """A challenger, judged on the newest labelled rows beside the champion's live answers.
+
+        The version carries the verdict and its reason as tags, so that a crash behind this point
+        needs no second training.
+        """
+        parts, spec = self.parts, self.parts.project.spec
+        champion = parts.registry.packages.open(challenge.model, challenge.champion)
+        settings = dict(champion.facts.parameters)
+        training = msgspec.structs.replace(spec.training, parameters=settings)
+        trained = parts.trainer.train(
+            parts.rows.known_by(until, since=self._since(until)),
+            spec=training,
+            problem=spec.problem,
+            gates=spec.gates,
+            until=until,
+            test=parse_duration(spec.comparison.holdout),
+            search=False,
+            progress=parts.progress,
+        )
+        compared = self._against_champion(trained, challenge, until)
+        better = compared.verdict == "better"
+        refused = _refusals(trained.report)
+        why = refused[0] if refused else compared.reason
+        tags = {VERDICT: "accepted" if better and not refused else "rejected", WHY: why}
+        return self.register(
+            trained, key=f"challenge-{challenge.id}", until=until, tags=tags, compared=compared
+        )
+
+    def register(
+        self,
+        trained: Trained,
+        *,
+        key: str,
+        until: datetime,
+        tags: dict[str, str] | None = None,
+        compared: PairedComparison | None = None,
+    ) -> Version:
+        """The trained model as the next version; the same key gives the same version again."""
+        parts, spec = self.parts, self.parts.project.spec
+        name, run_id = parts.production.model, new_id()
+        parts.registry.models.register(name, description=spec.project.description, exists_ok=True)
+        used = self._used()
+        manifest, files = build_package(
+            trained,
+            name=name,
+            problem=spec.problem,
+            used=used,
+            run_id="",
+            feature_digest=parts.rows.digest,
+            trained_until=to_iso(until),
+        )
+        data = [
+            DataUsed(ref=one, rows=trained.report.released_on, until=to_iso(until))
+            for one in used[:1]
+        ]
+        details = Details(
+            description=_description(trained.report),
+            tags=tags or {},
+            facts=build_facts(trained.report, spec.problem, data),
+            key=key,
+            run_id=run_id,
+        )
+        self._announce(trained.report, run_id, used, key=key, until=until, compared=compared)
+        return parts.registry.versions.create(name, manifest, files, details=details)
+
+    def reject(self, version: Version, reasons: list[str]) -> None:
+        """Marks a version as rejected, with the reasons on record; once."""
+        if version.status == "rejected":
+            return
+        because = Because(" ".join(reasons), evidence={"reasons": reasons})
+        self.parts.registry.versions.judge(version.name, version.number, "rejected", because)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _since(self, until: datetime) -> datetime | None:
+        window = self.parts.project.spec.retraining.window
+        return None if window == "all" else until - parse_duration(window)
+
+    def _against_champion(
+        self, trained: Trained, challenge: Challenge, until: datetime
+    ) -> PairedComparison:
+        """The held-back challenger beside what the champion answered live on the same rows."""
+        parts, rules = self.parts, self.parts.project.spec.comparison
+        test = trained.test
+        since = until - parse_duration(rules.holdout) - timedelta(days=1)
+        rows = live.paired(
+            parts.tables,
+            parts.production.endpoint,
+            (str(challenge.champion), str(challenge.champion)),
+            since,
+            until,
+            now=until,
+        )
+        answered = dict(zip(rows["prediction_id"].tolist(), rows["first"].tolist(), strict=True))
+        scores = np.array([answered.get(key, np.nan) for key in test.keys.tolist()])
+        both = ~np.isnan(scores)
+        times = test.predicted_at[both] if test.predicted_at is not None else np.array([])
+        cut = trained.held_back.decision.threshold if trained.held_back.decision else 0.5
+        return parts.production.compare(
+            test.target[both],
+            scores[both],
+            trained.test_scores[both],
+            times,
+            challenge,
+            rules,
+            threshold=cut,
+        )
+
+    def _used(self) -> tuple[Ref, ...]:
+        parts = self.parts
+        return (parts.rows.ref, ref("problem", parts.project.spec.project.name))
+
+    def _announce(
+        self,
+        report: Report,
+        run_id: str,
+        used: tuple[Ref, ...],
+        *,
+        key: str,
+        until: datetime,
+        compared: PairedComparison | None,
+    ) -> None:
+        run = ref("run", run_id)
+        facts: dict[str, Any] = {
+            "key": key,
+            "until": to_iso(until),
+            "learner": report.learner,
+            "metrics": report.metrics,
+            "rows": report.released_on,
+            "verdicts": msgspec.to_builtins(report.verdicts),
+            "compared": msgspec.to_builtins(compared) if compared else None,
+        }
+        fact = Fact(kind=events.TRAINED, subject=run, facts=facts, used=used, generated=(run,))
+        self.parts.database.write(lambda tx: tx.announce(fact))
+
+
+def training_spec(training: Training, parameters: dict[str, Any]) -> Training:
+    """The training section with these parameters and no search."""
+    return msgspec.structs.replace(training, parameters=parameters)
+
+
+def _refusals(report: Report) -> list[str]:
+    return [
+        f"{verdict.gate}: {verdict.reason}" for verdict in report.verdicts if not verdict.passed
+    ]
+
+
+def _evidence(report: Report) -> dict[str, Any]:
+    plain: dict[str, Any] = {"verdicts": msgspec.to_builtins(report.verdicts)}
+    return {**plain, "metrics": report.metrics}
+
+
+def _description(report: Report) -> str:
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in report.metrics.items())
+    return f"{report.learner} on {report.released_on:,} rows; held back: {metrics}."

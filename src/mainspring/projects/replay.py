@@ -1,0 +1,312 @@
+"""A stretch of recorded history, played through the loop as if it were production.
+
+Day by day in event time: the day's rows are predicted through the gateway, the clock moves on,
+outcomes that became known arrive, windows close, alerts fire, challengers are trained, compared,
+shadowed, released or refused. Each part of a day is a step of an execution, so a replay that was
+killed goes on where it was; and each part is safe to do twice:
+
+* a prediction has its row's key as id, and the prediction table keeps the first of each;
+* a route changes only after the day's predictions are recorded as done;
+* outcomes carry a token per day, windows and challenges are kept once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainspring.core.digest import digest_of
+from mainspring.core.durations import parse_duration
+from mainspring.core.errors import Invalid
+from mainspring.core.events import Fact, ref
+from mainspring.improvement.machine import Challenge, Move, next_move
+from mainspring.monitoring import reference
+from mainspring.monitoring.service import Watched
+from mainspring.monitoring.windows import Window
+from mainspring.pipelines.service import Running
+from mainspring.ports.database import Transaction
+from mainspring.projects import events
+from mainspring.projects.development import VERDICT, WHY, Development
+from mainspring.projects.packaging import REFERENCE_FILE
+from mainspring.projects.parts import Parts
+from mainspring.projects.production import CHAMPION
+from mainspring.registry.types import Because
+from mainspring.training.table import TrainingTable
+
+DAY: Final = timedelta(days=1)
+FROZEN: Final = 1  # the version that is kept beside the champion, never retrained
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One replay of a project in its own workspace."""
+
+    parts: Parts
+    development: Development
+    running: Running
+
+    def play(self) -> None:
+        """Plays the whole stretch; what is done already is not done again."""
+        begin, end = self.stretch()
+        self.parts.clock.set(begin)
+        self._step("first model", lambda: self._first(begin))
+        self._release("The first release.")
+        month: TrainingTable | None = None
+        for day in days(begin, end):
+            if month is None or day.day == 1:
+                month = self.parts.rows.predicted_between(day, min(_next_month(day), end))
+            self._day(day, slice_of(month, day, day + DAY))
+        self.parts.clock.set(end)
+
+    def stretch(self) -> tuple[datetime, datetime]:
+        """When production begins and ends. Errors: ``projects.no_replay``."""
+        spec = self.parts.project.spec.replay
+        if spec is None:
+            raise Invalid(
+                "projects.no_replay",
+                "The project does not say which stretch to replay.",
+                hint="Add [replay] with 'history_until' (and 'until') to mainspring.toml.",
+            )
+        begin = _midnight(spec.history_until)
+        end = _midnight(spec.until) if spec.until else self.parts.rows.last_day() + DAY
+        return begin, end
+
+    # -- a day --------------------------------------------------------------------------------
+
+    def _day(self, day: datetime, rows: TrainingTable) -> None:
+        self._step(f"predict {day:%Y-%m-%d}", lambda: self._predict(rows))
+        self.parts.clock.set(day + DAY)
+        self._step(f"decide {day:%Y-%m-%d}", lambda: self._decide(day))
+
+    def _step(self, name: str, work: Callable[[], Any]) -> Any:
+        key = digest_of([self.running.execution.id, name])
+        return self.running.step(name, key, work)
+
+    def _predict(self, rows: TrainingTable) -> int:
+        """Sends the day's rows in event order; every answer's record is durable."""
+        spec = self.parts.project.spec
+        batch = spec.endpoint.batch if spec.endpoint else 256
+        for start in range(0, len(rows), batch):
+            part = rows.take(np.arange(start, min(start + batch, len(rows))))
+            keys = part.keys.tolist()
+            self.parts.production.gateway.predict(
+                self.parts.production.endpoint,
+                part.inputs,
+                ids=keys,
+                entity=keys,
+                event_times=_moments(part),
+            )
+        return len(rows)
+
+    def _decide(self, day: datetime) -> dict[str, Any]:
+        """What happens after the day's predictions: outcomes, windows, the loop."""
+        now = day + DAY
+        self._outcomes(day, now)
+        challenge = self.parts.loop.current(self.parts.production.endpoint)
+        closes = self._closes_window(now)
+        if closes or challenge is not None:
+            self._ship()
+        if closes:
+            self._close_window(now)
+            challenge = challenge or self._consider(now)
+        if challenge is not None:
+            self._advance(challenge, now)
+        self.parts.progress(f"{now:%Y-%m-%d}")
+        return {}
+
+    def _outcomes(self, since: datetime, until: datetime) -> None:
+        begin, _ = self.stretch()
+        rows = self.parts.rows.outcomes_between(since, until, predicted_from=begin)
+        if not len(rows["prediction_id"]):
+            return
+        endpoint = self.parts.production.endpoint
+        self.parts.watch.receive_outcomes(endpoint, rows, token=f"outcomes:{since:%Y-%m-%d}")
+
+    def _ship(self) -> None:
+        production = self.parts.production
+        rows = production.gateway.ship()
+        if not rows:
+            return
+        table = production.tables.version(f"predictions/{production.endpoint}")
+        models = [ref("model", f"{production.model}/{production.champion()}")]
+        fact = Fact(
+            kind=events.SHIPPED,
+            subject=ref("endpoint", production.endpoint),
+            facts={"rows": rows},
+            used=tuple(models),
+            generated=(ref("predictions", f"{production.endpoint}@{table}"),),
+        )
+        self.parts.database.write(lambda tx: tx.announce(fact))
+
+    # -- windows ------------------------------------------------------------------------------
+
+    def _closes_window(self, now: datetime) -> bool:
+        begin, _ = self.stretch()
+        length = parse_duration(self.parts.project.spec.monitoring.window)
+        return (now - begin) % length == timedelta(0)
+
+    def _close_window(self, now: datetime) -> Window:
+        spec = self.parts.project.spec
+        length = parse_duration(spec.monitoring.window)
+        window, _ = self.parts.watch.close_window(
+            self.parts.production.endpoint,
+            now - length,
+            now,
+            watched=self._watched(),
+            spec=spec.monitoring,
+            problem=spec.problem,
+        )
+        return window
+
+    def _watched(self) -> Watched:
+        production = self.parts.production
+        champion = production.champion() or FROZEN
+        package = production.registry.packages.open(production.model, champion)
+        numbers = range(1, self._versions() + 1)
+        return Watched(
+            model=production.model,
+            version=champion,
+            signature=package.manifest.signature,
+            reference=reference.decode(package.files[REFERENCE_FILE]),
+            evaluated=package.manifest.metrics,
+            thresholds={str(n): production.threshold(n) for n in numbers},
+            compare_with=(str(FROZEN),),
+        )
+
+    def _versions(self) -> int:
+        found = self.parts.loop.history(self.parts.production.endpoint, limit=1000)
+        return max([FROZEN, *(c.challenger for c in found if c.challenger is not None)])
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def _consider(self, now: datetime) -> Challenge | None:
+        parts, spec = self.parts, self.parts.project.spec
+        production = parts.production
+        champion = production.champion()
+        if champion is None:
+            return None
+        trained = production.manifest(champion).trained_until
+        opened = tuple(a.monitor for a in parts.watch.alerts(production.endpoint, open_only=True))
+        newest = parts.loop.history(production.endpoint, limit=1)
+        if newest and newest[0].opened == now:
+            return newest[0] if newest[0].open else None
+        return parts.loop.consider(
+            spec.retraining,
+            endpoint=production.endpoint,
+            model=production.model,
+            champion=champion,
+            champion_since=datetime.fromisoformat(trained) if trained else now,
+            alerts=opened,
+        )
+
+    def _advance(self, challenge: Challenge, now: datetime) -> None:
+        """Takes the arrows that are due; from whatever state a crash left the challenge in."""
+        loop, spec = self.parts.loop, self.parts.project.spec
+        if challenge.state == "requested":
+            challenge = loop.move(challenge, Move(to="training", reason="Training began."))
+        if challenge.state == "training":
+            challenge = self._trained(challenge, now)
+        if challenge.state == "comparing":
+            challenge = self._judged(challenge)
+        if challenge.state in {"shadow", "canary"} and challenge.since < now:
+            found, test = self.parts.production.live_comparison(challenge, spec.comparison, now=now)
+            move = next_move(challenge, spec.release, found, now)
+            if move is not None:
+                evidence = {**move.evidence, "comparison": test.reason if test else ""}
+                self._take(challenge, _with(move, evidence))
+
+    def _trained(self, challenge: Challenge, now: datetime) -> Challenge:
+        self.parts.progress(f"challenge {challenge.id}: training ({challenge.trigger})")
+        version = self.development.challenger(challenge, now)
+        reason = f"{version.address} was trained on labels known by {now:%Y-%m-%d}."
+        move = Move(to="comparing", reason=reason, challenger=version.number)
+        return self.parts.loop.move(challenge, move)
+
+    def _judged(self, challenge: Challenge) -> Challenge:
+        production = self.parts.production
+        version = production.registry.versions.get(challenge.model, challenge.challenger or 0)
+        accepted = version.tags.get(VERDICT) == "accepted"
+        move = Move(to="shadow" if accepted else "rejected", reason=version.tags.get(WHY, ""))
+        return self._take(challenge, move)
+
+    def _take(self, challenge: Challenge, move: Move) -> Challenge:
+        """One arrow with what belongs to it: the alias, the version's status, the route."""
+        production = self.parts.production
+        self.parts.progress(f"challenge {challenge.id}: {move.to} ({move.reason})")
+
+        def along(tx: Transaction) -> None:
+            if move.to == "promoted" and challenge.challenger is not None:
+                production.registry.aliases.move_within(
+                    tx,
+                    challenge.model,
+                    CHAMPION,
+                    to=challenge.challenger,
+                    expected=challenge.champion,
+                    because=Because(move.reason, evidence=move.evidence),
+                )
+
+        moved = self.parts.loop.move(challenge, move, along=along)
+        if move.to in {"rejected", "withdrawn", "rolled_back"} and challenge.challenger is not None:
+            version = production.registry.versions.get(challenge.model, challenge.challenger)
+            self.development.reject(version, [move.reason])
+        self._release(move.reason)
+        return moved
+
+    def _first(self, begin: datetime) -> int:
+        return self.development.first(begin).number
+
+    def _release(self, why: str) -> None:
+        production, spec = self.parts.production, self.parts.project.spec
+        challenge = self.parts.loop.current(production.endpoint)
+        route = production.release(challenge, spec.release, frozen=FROZEN)
+        if route is not None:
+            production.announce_release(route, why)
+
+
+def days(begin: datetime, end: datetime) -> Iterator[datetime]:
+    """Each midnight from begin to before end."""
+    day = begin
+    while day < end:
+        yield day
+        day += DAY
+
+
+def slice_of(rows: TrainingTable, start: datetime, end: datetime) -> TrainingTable:
+    """The rows predicted in [start, end), in event order."""
+    bounds = np.array([np.datetime64(m.replace(tzinfo=None), "us") for m in (start, end)])
+    first, last = np.searchsorted(_moments(rows), bounds)
+    return rows.take(np.arange(first, last))
+
+
+def _moments(rows: TrainingTable) -> NDArray[np.datetime64]:
+    if rows.predicted_at is None:
+        raise Invalid(
+            "projects.no_time",
+            "Rows without a time cannot be replayed.",
+            hint="Give the problem's dataset a 'time' and the problem a 'predict_before'.",
+        )
+    return rows.predicted_at
+
+
+def _with(move: Move, evidence: dict[str, Any]) -> Move:
+    return Move(
+        to=move.to,
+        reason=move.reason,
+        step=move.step,
+        challenger=move.challenger,
+        evidence=evidence,
+    )
+
+
+def _next_month(day: datetime) -> datetime:
+    return datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
+
+
+def _midnight(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
