@@ -23,7 +23,7 @@ _HEAD = (
     "INSERT INTO event_head (id, sequence, digest) VALUES (1, ?, ?) "
     "ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, digest = excluded.digest"
 )
-_REFS = "INSERT INTO event_refs (ref, role, sequence) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+REFS = "INSERT INTO event_refs (ref, role, sequence) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _strings = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -52,7 +52,7 @@ def append(tx: Transaction, fact: Fact, clock: Clock) -> int:
     event = msgspec.structs.replace(event, digest=chain_digest(event))
     tx.run(_INSERT, to_row(event))
     tx.run(_HEAD, (event.sequence, event.digest))
-    tx.many(_REFS, references(event))
+    tx.many(REFS, references(event))
     return event.sequence
 
 
