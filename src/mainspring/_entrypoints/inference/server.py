@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -18,6 +20,7 @@ from mainspring._entrypoints.inference.application import Gateway
 from mainspring._entrypoints.inference.control import Control, control_token
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring.core.errors import Conflict
 from mainspring.ports.objects import Objects
 from mainspring.serving.client import ADDRESS_FILE, RECORDS_FOLDER
 from mainspring.serving.ports import Runtime
@@ -27,6 +30,8 @@ from mainspring.serving.segments import seal_abandoned
 
 if TYPE_CHECKING:
     from mainspring._entrypoints._http.application import Application
+
+_LOCK_FILE: Final = "gateway.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,37 @@ def run(
 
     The routes of the folder are loaded and checked before the gateway listens; ``ready`` is then
     called with its address. Errors: ``http.address_in_use``, ``http.token_needed``, and those of
-    loading a package.
+    loading a package; ``serving.folder_in_use``.
     """
     _pin_threads()
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        _run(settings, objects, runtimes, ready)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds the folder: a second gateway would overwrite its routes and its address."""
+    with (folder / _LOCK_FILE).open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(
+                "serving.folder_in_use",
+                f"Another gateway is running in {folder}.",
+                hint="Stop it first, or give this one a folder of its own.",
+            ) from error
+        yield
+
+
+def _run(
+    settings: GatewaySettings,
+    objects: Objects,
+    runtimes: Mapping[str, Runtime],
+    ready: Callable[[str], None] | None,
+) -> None:
+    folder = settings.folder
     records = folder / RECORDS_FOLDER
     records.mkdir(exist_ok=True)
     seal_abandoned(records)
