@@ -149,6 +149,47 @@ def test_stages_as_the_old_wire_moves_them(registry: Registry):
     assert refused.value.code == "registry.bad_stage"
 
 
+def test_the_newest_versions_of_many_models_are_one_search(registry: Registry):
+    """Each model's newest in each stage, deleted ones passed over, and none for a model without."""
+    for name in ("late", "fare"):
+        publish(registry, name, 3)
+        registry.versions.transition(name, 1, "Production")
+    registry.models.register("bare")
+    registry.versions.delete("fare", 3)
+    found = registry.versions.latest_of(["late", "fare", "bare"])
+    assert {name: sorted(v.number for v in some) for name, some in found.items()} == {
+        "late": [1, 3],
+        "fare": [1, 2],
+        "bare": [],
+    }
+
+
+def test_a_tag_can_be_asked_for_by_its_absence(registry: Registry):
+    """What has no such tag is found, and what has it, whatever its value."""
+    registry.models.register("prompt", tags={"is_prompt": ""})
+    registry.models.register("late", tags={"team": "ops"})
+
+    def names(comparator) -> list[str]:
+        clauses = (Clause("tag", comparator, tag="is_prompt"),)
+        return [m.name for m in registry.models.search(Query(clauses=clauses)).items]
+
+    assert (names("missing"), names("present")) == (["late"], ["prompt"])
+
+
+def test_collection_keeps_what_any_version_needs(ws: Workspace):
+    """Live and deleted versions hold their objects; a purged one gives up what it alone had."""
+    publish(ws.registry, "late", 2)
+    details = Details(facts=Facts(learner="x"))
+    gone = ws.registry.versions.create("late", *package("gone"), details=details)
+    assert set(ws.registry.packages.digests()) == set(ws.objects.list())
+    ws.registry.versions.delete("late", 3)
+    assert set(ws.registry.packages.digests()) == set(ws.objects.list())
+    ws.registry.versions.purge("late", 3)
+    freed = set(ws.objects.list()) - set(ws.registry.packages.digests())
+    manifest, _ = package("gone")
+    assert freed == {gone.package, gone.facts, manifest.files["model.txt"]}
+
+
 def test_what_was_deleted_comes_back_until_it_is_purged(registry: Registry):
     """Delete hides, restore shows again, purge is for good."""
     publish(registry, "late", 1)

@@ -19,9 +19,10 @@ from mainspring.registry import events
 from mainspring.registry.card import Card, SignatureState, make_card
 from mainspring.registry.diff import Difference, diff
 from mainspring.registry.facts import Facts, read_facts
-from mainspring.registry.lookup import NOTHING, check_because, need_version
+from mainspring.registry.lookup import NOTHING, check_because, need_version, page
 from mainspring.registry.manifest import Manifest, check_manifest, read_manifest
 from mainspring.registry.ports import RegistryStore, Signing
+from mainspring.registry.query import Order, Query
 from mainspring.registry.types import Because, Version
 
 
@@ -200,6 +201,18 @@ class Packages:
         before, after = self.open(name, number), self.open(name, other)
         return diff((before.manifest, before.facts), (after.manifest, after.facts))
 
+    def digests(self) -> Iterator[Digest]:
+        """Every object that a version needs, deleted ones too: garbage collection keeps these.
+
+        Errors: what reading a manifest raises. Its files are then unknown, so nothing may be freed.
+        """
+        for deleted in (False, True):
+            for version in self._every(deleted=deleted):
+                yield from (one for one in (version.facts, version.signature) if one is not None)
+                if version.package is not None:
+                    yield version.package
+                    yield from self._manifest(version).files.values()
+
     def signature_state(
         self, version: Version, manifest: Manifest
     ) -> tuple[SignatureState, list[Fault]]:
@@ -228,6 +241,19 @@ class Packages:
         }
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _every(self, *, deleted: bool) -> Iterator[Version]:
+        query = Query(order=(Order("name"), Order("number")), limit=500, deleted=deleted)
+        while True:
+            rows = self._rows(query)
+            found = page(query, rows, lambda version: (version.name, version.number))
+            yield from found.items
+            if found.next_token is None:
+                return
+            query = replace(query, token=found.next_token)
+
+    def _rows(self, query: Query) -> list[Version]:
+        return self.database.read(lambda reader: self.store.search_versions(reader, query))
 
     def _version(self, name: str, number: int) -> Version:
         return self.database.read(lambda reader: need_version(self.store, reader, name, number))

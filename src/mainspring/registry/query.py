@@ -15,7 +15,10 @@ from mainspring.core.errors import Invalid
 Field = Literal[
     "name", "tag", "run_id", "source", "number", "stage", "status", "key", "logged_model_id"
 ]
-Comparator = Literal["=", "!=", "like", "ilike", "in", "not in", "<", "<=", ">", ">="]
+Comparator = Literal[
+    "=", "!=", "like", "ilike", "in", "not in", "<", "<=", ">", ">=",
+    "present", "missing", "newest",
+]  # fmt: skip
 OrderField = Literal["name", "created", "updated", "number"]
 
 MAX_CLAUSES: Final = 64
@@ -28,13 +31,14 @@ MAX_WILDCARDS: Final = 8  # matching is tried again at each, so their number is 
 class Clause(msgspec.Struct, frozen=True):
     """One condition; a query's clauses all hold. ``tag`` names the key when the field is a tag.
 
-    ``!=`` on a tag finds only what has the tag. Patterns of ``like`` (case counts) and ``ilike``
-    (it does not) know ``%`` and ``_``.
+    ``!=`` on a tag finds only what has the tag; ``present`` and ``missing`` ask whether it does.
+    ``newest`` on ``stage`` keeps each model's newest version in each stage. Patterns of ``like``
+    (case counts) and ``ilike`` (it does not) know ``%`` and ``_``.
     """
 
     field: Field
     comparator: Comparator
-    value: str | int | tuple[str, ...]
+    value: str | int | tuple[str, ...] = ""
     tag: str = ""
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -33,7 +33,7 @@ from mainspring.registry.moves import drop_aliases
 from mainspring.registry.names import check_model_name, check_tags, check_text
 from mainspring.registry.packages import Packages
 from mainspring.registry.ports import RegistryStore
-from mainspring.registry.query import Clause, Order, Query, check_query
+from mainspring.registry.query import Clause, Query, check_query
 from mainspring.registry.source import parse_source
 from mainspring.registry.types import (
     NEXT_STATUS,
@@ -46,6 +46,8 @@ from mainspring.registry.types import (
     Version,
     parse_stage,
 )
+
+BATCH: Final = 500  # models whose newest versions are looked up at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +104,31 @@ class Versions:
         Errors: ``registry.bad_query``, ``registry.bad_token``.
         """
         query = check_query(query or Query())
-        rows = self.database.read(lambda reader: self.store.search_versions(reader, query))
+        rows = self._rows(query)
         order = [by.field for by in query.order] or ["updated"]
         fields = order + [field for field in ("name", "number") if field not in order]
         return page(query, rows, lambda version: [_key(version, field) for field in fields])
 
     def latest(self, name: str, stages: Iterable[str] = ()) -> list[Version]:
-        """The newest version in each of these stages (in all, when none is named)."""
+        """The newest version in each of these stages (in all, when none is named).
+
+        Errors: ``registry.model_not_found``, ``registry.bad_stage``.
+        """
         wanted = [parse_stage(stage) for stage in stages] or list(STAGES)
+        self.database.read(lambda reader: need_model(self.store, reader, name))
+        found = self.latest_of([name])[check_model_name(name)]
+        return [version for stage in wanted for version in found if version.stage == stage]
 
-        def newest(stage: Stage) -> Query:
-            clauses = (Clause("name", "=", check_model_name(name)), Clause("stage", "=", stage))
-            return Query(clauses=clauses, order=(Order("number", descending=True),), limit=1)
-
-        def work(reader: Any) -> list[Version]:
-            need_model(self.store, reader, name)
-            found = [self.store.search_versions(reader, newest(stage))[:1] for stage in wanted]
-            return [version for some in found for version in some]
-
-        return self.database.read(work)
+    def latest_of(self, names: Sequence[str]) -> dict[str, list[Version]]:
+        """For each of these models its newest version in each stage: one search for all."""
+        known = {check_model_name(name): list[Version]() for name in names}
+        for start in range(0, len(known), BATCH):
+            some = tuple(known)[start : start + BATCH]
+            clauses = (Clause("name", "in", some), Clause("stage", "newest"))
+            query = Query(clauses=clauses, limit=BATCH * len(STAGES))
+            for version in self._rows(query):
+                known[version.name].append(version)
+        return known
 
     def changes(self, name: str, number: int) -> list[Change]:
         """A version's history of status and stage, oldest first."""
@@ -259,6 +267,9 @@ class Versions:
         self.database.write(work)
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _rows(self, query: Query) -> list[Version]:
+        return self.database.read(lambda reader: self.store.search_versions(reader, query))
 
     def _add(
         self,

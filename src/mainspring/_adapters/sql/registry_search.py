@@ -12,6 +12,10 @@ from mainspring.registry.query import Clause, Order, Query, check_query, read_to
 Dialect = Literal["sqlite", "postgres"]
 _PREFIX: Final = 64  # as many letters of a value as its index holds
 _NARROW: Final = frozenset({"tag", "run_id", "source", "name"})
+_NEWEST: Final = (
+    "v.number = (SELECT max(w.number) FROM model_versions w WHERE w.model_id = v.model_id "
+    "AND w.stage = v.stage AND w.deleted_micros IS NULL)"
+)
 _COMPARATORS: Final = frozenset({"=", "!=", "<", "<=", ">", ">="})
 
 
@@ -108,11 +112,16 @@ def _column(listing: Listing, field: str) -> str:
 
 
 def _condition(listing: Listing, clause: Clause, dialect: Dialect) -> tuple[str, list[Any]]:
+    if clause.field == "tag" and clause.comparator in {"present", "missing"}:
+        word = "IN" if clause.comparator == "present" else "NOT IN"
+        return f"{listing.tagged} {word} ({listing.tags} WHERE t.tag = ?)", [clause.tag]
     if clause.field == "tag":
         sql, values = _compare("t.value", clause, dialect, indexed=True)
         found = f"{listing.tags} WHERE t.tag = ? AND {sql}"
         return f"{listing.tagged} IN ({found})", [clause.tag, *values]
     column = _column(listing, clause.field)
+    if clause.field == "stage" and clause.comparator == "newest":
+        return _NEWEST, []
     if clause.field == "name" and clause.comparator in {"=", "in"} and listing is VERSIONS:
         # Few models to many versions: said this way, no planner reads the versions first.
         sql, values = _compare("n.name", clause, dialect, indexed=False)
