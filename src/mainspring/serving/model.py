@@ -6,7 +6,7 @@ digest, the runtime's own reading, the golden sample. Only then is there a model
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,62 @@ class Scores:
     decision: NDArray[np.bool_] | None
 
 
+class MatrixColumns(Mapping[str, NDArray[Any]]):
+    """Columns that came as one matrix in the order of a signature; each is cut out when asked for.
+
+    Most requests are never looked at by column: the matrix goes to the model as it is, and the
+    recorder cuts the columns off the hot path. Shapes: float64 (rows, inputs), categories as codes.
+    """
+
+    def __init__(self, matrix: Array, order: Order) -> None:
+        self.order = order
+        self.matrix = order.with_known_codes(matrix)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        place = self.order.places[name]
+        values = self.matrix[:, place]
+        labels = self.order.labels[place]
+        return values if labels is None else labels[values.astype(np.intp)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.order.places)
+
+    def __len__(self) -> int:
+        return len(self.order.places)
+
+
+class Order:
+    """The order of a signature's inputs, and what their codes stand for."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.inputs = signature.inputs
+        self.places = {column.name: place for place, column in enumerate(signature.inputs)}
+        self.labels = [
+            # Code -1 picks the last one.
+            None if column.type == "number" else np.array([*column.categories, None], dtype=object)
+            for column in signature.inputs
+        ]
+        categories = [
+            (place, len(column.categories))
+            for place, column in enumerate(signature.inputs)
+            if column.type == "category"
+        ]
+        self._categories = np.array([place for place, _ in categories], dtype=np.intp)
+        self._limits = np.array([limit for _, limit in categories], dtype=np.float64)
+
+    def with_known_codes(self, matrix: Array) -> Array:
+        """The matrix with every code that is no category's (and NaN) turned into -1."""
+        if not len(self._categories):
+            return matrix
+        codes = matrix[:, self._categories]
+        known = (codes >= 0) & (codes < self._limits) & (codes == np.floor(codes))
+        if known.all():
+            return matrix
+        fixed = matrix.copy()
+        fixed[:, self._categories] = np.where(known, codes, -1.0)
+        return fixed
+
+
 class ServedModel:
     """One loaded package. Encoding is pure; ``score`` may be called from one thread at a time."""
 
@@ -53,6 +109,7 @@ class ServedModel:
         self.manifest = manifest
         self.digest = digest
         self.signature: Signature = manifest.signature
+        self.order = Order(manifest.signature)
         self.names = tuple(column.name for column in manifest.signature.inputs)
         self.codes = tuple(_codes(column) for column in manifest.signature.inputs)
         self._loaded = loaded
@@ -67,6 +124,8 @@ class ServedModel:
 
         A category that training never saw, or null, has code -1; a null number is NaN.
         """
+        if isinstance(columns, MatrixColumns) and columns.order.inputs == self.order.inputs:
+            return columns.matrix
         matrix = np.empty((rows, len(self.names)), dtype=np.float64)
         for place, (name, codes) in enumerate(zip(self.names, self.codes, strict=True)):
             column = columns[name]

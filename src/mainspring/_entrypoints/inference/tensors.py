@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mainspring.core.errors import Invalid
 from mainspring.core.names import did_you_mean
 from mainspring.serving.live import Columns, LiveEndpoint
+from mainspring.serving.model import MatrixColumns
 
 MAX_CELLS: Final = 50_000_000
 _KINDS: Final[Mapping[str, str]] = {
@@ -284,18 +285,9 @@ def _matrix_columns(
     if tensor.datatype == "BYTES":
         raise _tensor(tensor.name, "is a matrix and must be numeric; send categories as codes")
     matrix = _as_column(tensor, values, "number").reshape(tensor.shape)
-    columns: dict[str, NDArray[Any]] = {}
-    for place, column in enumerate(inputs):
-        part = matrix[:, place]
-        columns[column.name] = part if column.type == "number" else _decode(part, column.categories)
+    columns = MatrixColumns(matrix, endpoint.champion.model.order)
     check_complete(columns, endpoint)
     return columns, len(matrix)
-
-
-def _decode(codes: NDArray[np.float64], categories: Sequence[str]) -> NDArray[Any]:
-    names = np.array([*categories, None], dtype=object)
-    known = (codes >= 0) & (codes < len(categories))
-    return names[np.where(known, codes, len(categories)).astype(np.intp)]
 
 
 def _all_read(raw: memoryview) -> None:
