@@ -89,6 +89,23 @@ def test_a_move_to_where_it_is_changes_nothing(ws: Workspace):
     assert len(ws.events) == before
 
 
+def test_a_move_repeated_after_a_crash_is_made_once(ws: Workspace):
+    """The same key again gives the first move, though the alias is no longer where it was."""
+    publish(ws.registry, "late", 3)
+    aliases = ws.registry.aliases
+    aliases.move("late", "champion", to=1, expected=None)
+    promote = Because("better", key="challenge-7/promote")
+    first = aliases.move("late", "champion", to=2, expected=1, because=promote)
+    assert aliases.move("late", "champion", to=2, expected=1, because=promote) == first
+    undo = Because("worse", key="challenge-7/undo")
+    back = aliases.rollback("late", "champion", expected=2, because=undo)
+    assert aliases.rollback("late", "champion", expected=2, because=undo) == back
+    assert aliases.move("late", "champion", to=2, expected=1, because=promote) == first
+    with pytest.raises(Conflict):
+        aliases.move("late", "champion", to=3, expected=2, because=Because(key="another"))
+    assert [move.after for move in aliases.history("late", "champion")] == [1, 2, 1]
+
+
 def test_rolling_back_goes_to_the_version_before_and_on(registry: Registry):
     """Twice back is two versions back, never to what was just left."""
     publish(registry, "late", 3)

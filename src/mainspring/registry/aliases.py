@@ -16,7 +16,7 @@ from mainspring.registry.lookup import (
     need_version,
     version_not_found,
 )
-from mainspring.registry.moves import alias_state, check_expected, record_move
+from mainspring.registry.moves import alias_state, check_expected, made_before, record_move
 from mainspring.registry.names import check_alias, check_model_name
 from mainspring.registry.ports import RegistryStore
 from mainspring.registry.query import Clause, Order, Query
@@ -84,6 +84,9 @@ class Aliases:
         """Like :meth:`move`, in the caller's transaction: a release and its move become one."""
         check_alias(alias)
         model = need_model(self.store, tx, name)
+        made = made_before(self.store, tx, model, alias, because)
+        if made is not None:
+            return made
         now = alias_state(self.store, tx, model, alias)
         check_expected(now, expected)
         self._refuse_unfit(tx, model, to)
@@ -102,6 +105,9 @@ class Aliases:
 
         def work(tx: Transaction) -> Move | None:
             model = need_model(self.store, tx, name)
+            made = made_before(self.store, tx, model, alias, because)
+            if made is not None:
+                return made
             now = alias_state(self.store, tx, model, alias)
             check_expected(now, expected)
             if now.version is None:
@@ -123,6 +129,9 @@ class Aliases:
 
         def work(tx: Transaction) -> Move:
             model = need_model(self.store, tx, name)
+            made = made_before(self.store, tx, model, alias, because)
+            if made is not None:
+                return made
             check_expected(alias_state(self.store, tx, model, alias), expected)
             history = self.store.moves(tx, model, alias)
             for number in before_present([move.after for move in reversed(history)]):

@@ -83,6 +83,7 @@ def check_because(because: Because) -> Because:
     Errors: ``registry.bad_text``, ``registry.bad_evidence``.
     """
     check_text("reason", because.why, longest=5_000)
+    check_text("key", because.key, longest=256)
     try:
         text = canonical_json(because.evidence).decode()
     except (TypeError, ValueError, msgspec.MsgspecError) as error:

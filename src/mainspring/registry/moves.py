@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
+
+from msgspec.structs import replace
 
 from mainspring.core.errors import Conflict
 from mainspring.core.events import Fact, Ref, ref
@@ -11,6 +14,8 @@ from mainspring.registry import events
 from mainspring.registry.lookup import actor_name, check_because
 from mainspring.registry.ports import RegistryStore
 from mainspring.registry.types import ANYTHING, Alias, Because, Expected, Model, Move
+
+RECENT: Final = 100  # moves among which a key is looked for: a retry comes soon
 
 
 def alias_state(store: RegistryStore, reader: Reader, model: Model, alias: str) -> Alias:
@@ -50,6 +55,16 @@ def _spoken(number: int | None) -> str:
     return "no version" if number is None else f"version {number}"
 
 
+def made_before(
+    store: RegistryStore, reader: Reader, model: Model, alias: str, because: Because
+) -> Move | None:
+    """The move that was made under this key already, among the newest of the alias."""
+    if not because.key:
+        return None
+    recent = store.moves(reader, model, alias, limit=RECENT)
+    return next((move for move in recent if move.key == because.key), None)
+
+
 def record_move(
     store: RegistryStore,
     tx: Transaction,
@@ -65,6 +80,8 @@ def record_move(
     Concurrency: refused with ``registry.alias_moved`` when another writer came between.
     """
     check_because(because)
+    if because.key:
+        because = replace(because, evidence={**because.evidence, "key": because.key})
     newest = store.moves(tx, model, alias, limit=1)
     before = newest[0].after if newest else None
     revision = newest[0].revision + 1 if newest else 1

@@ -30,11 +30,16 @@ RELEASABLE: Final[frozenset[Status]] = frozenset({"registered", "approved"})
 
 
 class Because(msgspec.Struct, frozen=True):
-    """Who changes something, why, and what it rests on (JSON: test results, links, numbers)."""
+    """Who changes something, why, and what it rests on (JSON: test results, links, numbers).
+
+    With ``key`` a move of an alias happens once: asked for again after a crash, with the same
+    key, it returns the move of the first time and makes no other.
+    """
 
     why: str = ""
     actor: Actor | None = None
     evidence: dict[str, Any] = {}
+    key: str = ""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +123,10 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     evidence: dict[str, Any]
     sequence: int
+
+    @property
+    def key(self) -> str:
+        return str(self.evidence.get("key", ""))
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
