@@ -44,6 +44,15 @@ def test_csv_types_come_from_all_rows(tables, tmp_path):
     assert (found["n"].tolist(), found["a"].tolist()) == ([100_001], ["x"])
 
 
+def test_csv_of_windows_lines_loses_no_row(tables, tmp_path):
+    """Lines that end in CR LF, as spreadsheets write them, are read like any others."""
+    lines = ["a,b", *(f'{n},"x\r\ny"' if n % 100 == 7 else f"{n},word" for n in range(5000))]
+    file = _file(tmp_path / "windows.csv", "\r\n".join(lines) + "\r\n")
+    found = tables.query("SELECT count(*) AS n, sum(a) AS s FROM f", {"f": file})
+    assert found["n"][0] == 5000
+    assert found["s"][0] == sum(range(5000))
+
+
 def test_csv_options(tables, tmp_path):
     """Delimiter, null texts, time zone and given types mean what they say."""
     text = "when;n;code\n2013-07-01 12:00:00;NA;007\n2013-01-01 12:00:00;2;\n"
