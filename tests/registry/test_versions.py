@@ -242,6 +242,7 @@ def test_the_cost_of_a_search_does_not_grow_with_what_it_skips(ws: Workspace):
         ((Clause("source", "=", "x"),), "model_versions_by_source"),
         ((Clause("tag", "=", "x", tag="a"),), "version_tags_by_value"),
         ((Clause("name", "=", "late"),), "models_by_name"),
+        ((Clause("name", "=", "late"), Clause("stage", "newest")), "model_versions_by_stage"),
         ((), "model_versions_by_update"),
     ):
         where, values = tail(VERSIONS, Query(clauses=clauses), "sqlite")

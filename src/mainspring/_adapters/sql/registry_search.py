@@ -8,14 +8,11 @@ from typing import Any, Final, Literal
 
 from mainspring.core.errors import Invalid
 from mainspring.registry.query import Clause, Order, Query, check_query, read_token
+from mainspring.registry.types import STAGES
 
 Dialect = Literal["sqlite", "postgres"]
 _PREFIX: Final = 64  # as many letters of a value as its index holds
 _NARROW: Final = frozenset({"tag", "run_id", "source", "name"})
-_NEWEST: Final = (
-    "v.number = (SELECT max(w.number) FROM model_versions w WHERE w.model_id = v.model_id "
-    "AND w.stage = v.stage AND w.deleted_micros IS NULL)"
-)
 _COMPARATORS: Final = frozenset({"=", "!=", "<", "<=", ">", ">="})
 
 
@@ -121,7 +118,7 @@ def _condition(listing: Listing, clause: Clause, dialect: Dialect) -> tuple[str,
         return f"{listing.tagged} IN ({found})", [clause.tag, *values]
     column = _column(listing, clause.field)
     if clause.field == "stage" and clause.comparator == "newest":
-        return _NEWEST, []
+        return _newest(dialect), []
     if clause.field == "name" and clause.comparator in {"=", "in"} and listing is VERSIONS:
         # Few models to many versions: said this way, no planner reads the versions first.
         sql, values = _compare("n.name", clause, dialect, indexed=False)
@@ -134,6 +131,20 @@ def _condition(listing: Listing, clause: Clause, dialect: Dialect) -> tuple[str,
             field=clause.field,
         )
     return _compare(column, clause, dialect, indexed=clause.field == "source")
+
+
+def _newest(dialect: Dialect) -> str:
+    """The newest version of each stage: one walk of the index for each, whatever lies below it.
+
+    SQLite would walk all versions of the model to find that a stage is empty; it is told not to.
+    """
+    by = " INDEXED BY model_versions_by_stage" if dialect == "sqlite" else ""
+    found = (
+        f"(SELECT max(w.number) FROM model_versions w{by} WHERE w.model_id = m.id "
+        f"AND w.stage = '{stage}' AND w.deleted_micros IS NULL)"
+        for stage in STAGES
+    )
+    return f"v.number IN ({', '.join(found)})"
 
 
 def _compare(
