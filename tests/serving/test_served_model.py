@@ -101,6 +101,7 @@ def test_a_model_that_cannot_run_is_found_out_on_load(objects, package):
 
     class Runtime:
         name = "linear"
+        steady = True
 
         def load(self, files, signature):
             return Odd(np.array([np.nan, np.nan]))

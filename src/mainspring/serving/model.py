@@ -105,7 +105,10 @@ class Order:
 class ServedModel:
     """One loaded package. Encoding is pure; ``score`` may be called from one thread at a time."""
 
-    def __init__(self, manifest: Manifest, loaded: Loaded, digest: Digest) -> None:
+    def __init__(
+        self, manifest: Manifest, loaded: Loaded, digest: Digest, *, steady: bool = False
+    ) -> None:
+        self.steady = steady
         self.manifest = manifest
         self.digest = digest
         self.signature: Signature = manifest.signature
@@ -171,7 +174,8 @@ def load_model(
             hint=f"Known runtimes: {', '.join(sorted(runtimes))}.",
             runtime=manifest.runtime,
         )
-    model = ServedModel(manifest, runtime.load(files, manifest.signature), digest)
+    loaded = runtime.load(files, manifest.signature)
+    model = ServedModel(manifest, loaded, digest, steady=runtime.steady)
     _try_out(model, files)
     return model
 

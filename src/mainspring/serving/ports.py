@@ -26,9 +26,14 @@ class Loaded(Protocol):
 
 
 class Runtime(Protocol):
-    """One safe file format: reading it never executes what it holds."""
+    """One safe file format: reading it never executes what it holds.
+
+    ``steady``: its models take a time that depends on the number of rows alone, so that small
+    batches may run on the event loop. Models of any other runtime have a thread each.
+    """
 
     name: str
+    steady: bool
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> Loaded:
         """The model, ready to predict.

@@ -78,6 +78,9 @@ class RunningGateway:
     def constant(self, value: float) -> Digest:
         return self._package("constant", {"value": value})
 
+    def trouble(self, how: str, **more: float) -> Digest:
+        return self._package("trouble", {"how": how, **more})
+
     def _package(self, runtime: str, content: object) -> Digest:
         manifest = Manifest(
             name="late",

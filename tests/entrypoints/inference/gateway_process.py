@@ -12,18 +12,30 @@ def _say(address: str) -> None:
 
 
 def main() -> None:
+    from trouble import TroubleRuntime
+
     from mainspring._adapters.files.objects import FileObjects
     from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
     from mainspring._adapters.linear.runtime import ConstantRuntime, LinearRuntime
     from mainspring._adapters.onnx.runtime import OnnxRuntime
     from mainspring._entrypoints.inference import GatewaySettings, run
+    from mainspring._entrypoints.inference.lanes import LaneLimits
     from mainspring.serving.recorder import RecorderLimits
 
     folder, objects, port = sys.argv[1:4]
     flush_seconds = float(sys.argv[4]) if len(sys.argv) > 4 else 0.2
-    runtimes = (LightgbmRuntime(), LinearRuntime(), ConstantRuntime(), OnnxRuntime())
+    runtimes = (
+        LightgbmRuntime(),
+        LinearRuntime(),
+        ConstantRuntime(),
+        OnnxRuntime(),
+        TroubleRuntime(),
+    )
     settings = GatewaySettings(
-        Path(folder), port=int(port), records=RecorderLimits(flush_seconds=flush_seconds)
+        Path(folder),
+        port=int(port),
+        records=RecorderLimits(flush_seconds=flush_seconds),
+        lanes=LaneLimits(run_seconds=0.5, rest_seconds=2.0, waiting_rows=2000),
     )
     run(
         settings,

@@ -41,6 +41,7 @@ class LightgbmRuntime:
     """Reads ``model.txt``, the text form of a booster."""
 
     name = "lightgbm"
+    steady = True
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> Booster:
         """The booster. Errors: ``serving.package_unreadable``, ``serving.extra_missing``."""

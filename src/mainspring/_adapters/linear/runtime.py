@@ -25,6 +25,7 @@ class LinearRuntime:
     """Reads ``linear.json``."""
 
     name = "linear"
+    steady = True
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> Linear:
         """The model with its weights laid out in the order of the signature.
@@ -39,6 +40,7 @@ class ConstantRuntime:
     """Reads ``constant.json``."""
 
     name = "constant"
+    steady = True
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> Constant:
         """The model. Errors: ``serving.package_unreadable``."""

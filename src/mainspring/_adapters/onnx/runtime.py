@@ -31,6 +31,7 @@ class OnnxRuntime:
     """Reads ``model.onnx``."""
 
     name = "onnx"
+    steady = True
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> Graph:
         """The graph in a session of its own.

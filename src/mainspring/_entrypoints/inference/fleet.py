@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from mainspring._entrypoints.inference.lanes import Lane
+from mainspring._entrypoints.inference.lanes import DEFAULT_LIMITS, Lane, LaneLimits
 from mainspring.core.digest import Digest
 from mainspring.core.errors import Conflict
 from mainspring.ports.objects import Objects
@@ -24,7 +24,14 @@ from mainspring.serving.traffic import Route, RouteTable
 class Fleet:
     """Endpoints in service. Changes come from any thread, one at a time; reads never wait."""
 
-    def __init__(self, folder: Path, objects: Objects, runtimes: Mapping[str, Runtime]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        objects: Objects,
+        runtimes: Mapping[str, Runtime],
+        limits: LaneLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self._limits = limits
         self._folder = folder
         self._objects = objects
         self._runtimes = runtimes
@@ -82,11 +89,18 @@ class Fleet:
 
     def lane(self, model: ServedModel) -> Lane:
         """The lane of a model; event loop only."""
-        return _lane(self._lanes, model)
+        lane = self._lanes.get(model.digest)
+        if lane is None:
+            lane = self._lanes[model.digest] = Lane(model, self._limits)
+        return lane
 
     def shadow_lane(self, model: ServedModel) -> Lane:
         """The lane for copies that nobody waits for; event loop only."""
-        return _lane(self._shadow_lanes, model)
+        lane = self._shadow_lanes.get(model.digest)
+        if lane is None:
+            lane = Lane(model, self._limits, on_thread=True)
+            self._shadow_lanes[model.digest] = lane
+        return lane
 
     def lanes(self) -> list[Lane]:
         """Every lane there is."""
@@ -138,10 +152,3 @@ class Fleet:
         for lanes in (self._lanes, self._shadow_lanes):
             for digest in [digest for digest in list(lanes) if digest not in self._models]:
                 lanes.pop(digest).close()
-
-
-def _lane(lanes: dict[Digest, Lane], model: ServedModel) -> Lane:
-    lane = lanes.get(model.digest)
-    if lane is None:
-        lane = lanes[model.digest] = Lane(model)
-    return lane

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from mainspring._entrypoints.inference.threads import ModelThread
 from mainspring.core.errors import Broken, MainspringError, TimedOut, Unavailable
 from mainspring.serving.model import Array, Scores, ServedModel
 
@@ -44,22 +44,25 @@ DEFAULT_LIMITS: Final = LaneLimits()
 class Lane:
     """Runs one model's batches, one after the other. Used from the event loop only."""
 
-    def __init__(self, model: ServedModel, limits: LaneLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, model: ServedModel, limits: LaneLimits = DEFAULT_LIMITS, *, on_thread: bool = False
+    ) -> None:
         self.model = model
+        self.on_thread = on_thread
         self._limits = limits
         self._waiting: list[_Asked] = []
         self._waiting_rows = 0
-        self._scheduled = self._running = False
+        self._scheduled = self._running = self._hung = False
         self._few_seconds = self._row_seconds = 0.0
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: ModelThread | None = None
         self._failures = 0
         self._out_until = 0.0
         self.batches = self.batched_rows = 0
 
     @property
     def is_out(self) -> bool:
-        """Whether the model failed so often, or hung, that nothing is sent to it for now."""
-        return self._out_until > time.monotonic()
+        """Whether the model failed so often, or hangs, that nothing is sent to it for now."""
+        return self._hung or self._out_until > time.monotonic()
 
     @property
     def waiting_rows(self) -> int:
@@ -93,7 +96,7 @@ class Lane:
         """Lets the thread end once it has nothing to do."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            thread.shutdown(wait=False)
+            thread.stop()
 
     def _start(self) -> None:
         self._scheduled = False
@@ -103,7 +106,8 @@ class Lane:
         self.batches += 1
         rows = sum(len(matrix) for matrix, _ in batch)
         self.batched_rows += rows
-        if self._expected_seconds(rows) > self._limits.slow_seconds:
+        steady = self.model.steady and not self.on_thread
+        if not steady or self._expected_seconds(rows) > self._limits.slow_seconds:
             self._start_on_thread(batch)
             return
         started = time.perf_counter()
@@ -133,22 +137,22 @@ class Lane:
         return [asked for asked in batch if not asked[1].done()]
 
     def _start_on_thread(self, batch: list[_Asked]) -> None:
-        loop = asyncio.get_running_loop()
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+            self._thread = ModelThread(polite=self.on_thread)
         self._running = True
         matrices = [matrix for matrix, _ in batch]
-        work = loop.run_in_executor(self._thread, _score_all, self.model, matrices)
         started = time.perf_counter()
-        watch = loop.call_later(self._limits.run_seconds, self._give_up, batch)
+        watch = asyncio.get_running_loop().call_later(
+            self._limits.run_seconds, self._give_up, batch
+        )
 
-        def done(finished: asyncio.Future[list[Scores | MainspringError]]) -> None:
+        def done(results: list[Scores | MainspringError]) -> None:
             watch.cancel()
-            self._running = False
+            self._running = self._hung = False
             self._learn(sum(map(len, matrices)), time.perf_counter() - started)
-            self._finish(batch, finished.result())
+            self._finish(batch, results)
 
-        work.add_done_callback(done)
+        self._thread.run(lambda: _score_all(self.model, matrices), done)
 
     def _finish(self, batch: list[_Asked], results: list[Scores | MainspringError]) -> None:
         for (_, future), result in zip(batch, results, strict=True):
@@ -168,7 +172,8 @@ class Lane:
             asyncio.get_running_loop().call_soon(self._start)
 
     def _give_up(self, batch: list[_Asked]) -> None:
-        # The thread cannot be stopped; its answer will find nobody waiting.
+        # The thread cannot be stopped; its answer will find nobody waiting. Until then: out.
+        self._hung = True
         for _, future in batch:
             if not future.done():
                 future.set_exception(

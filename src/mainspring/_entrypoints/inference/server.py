@@ -19,6 +19,7 @@ from mainspring._entrypoints.inference.answering import Answering
 from mainspring._entrypoints.inference.application import Gateway
 from mainspring._entrypoints.inference.control import Control, control_token
 from mainspring._entrypoints.inference.fleet import Fleet
+from mainspring._entrypoints.inference.lanes import DEFAULT_LIMITS, LaneLimits
 from mainspring._entrypoints.inference.metrics import Metrics
 from mainspring.core.errors import Conflict
 from mainspring.ports.objects import Objects
@@ -48,6 +49,7 @@ class GatewaySettings:
     names: frozenset[str] = frozenset({"localhost"})
     token: str | None = None
     records: RecorderLimits = field(default_factory=RecorderLimits)
+    lanes: LaneLimits = DEFAULT_LIMITS
 
 
 def run(
@@ -98,7 +100,7 @@ def _run(
     doors = Doors(
         settings.host, settings.names, OneToken(settings.token) if settings.token else None
     )
-    fleet, metrics = Fleet(folder, objects, runtimes), Metrics()
+    fleet, metrics = Fleet(folder, objects, runtimes, settings.lanes), Metrics()
     fleet.restore()
     recorder = Recorder(records, settings.records)
     control = Control(fleet, recorder, control_token(folder))
