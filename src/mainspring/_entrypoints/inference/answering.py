@@ -105,7 +105,8 @@ class Answering:
         columns = take(question.columns, model.names, group.rows)
         rows = question.rows if group.rows is None else len(group.rows)
         try:
-            return self._fleet.lane(model).submit(model.encode(columns, rows))
+            lane, sole = self._fleet.lane(model), group.by.variant.role == "champion"
+            return lane.submit(model.encode(columns, rows), sole=sole)
         except Unavailable as error:
             failed: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
             failed.set_exception(error)

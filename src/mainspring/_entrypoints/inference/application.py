@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
-import zlib
-from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from mainspring._entrypoints._http import bodies
 from mainspring._entrypoints._http.doors import Doors, is_loopback
 from mainspring._entrypoints._http.errors import error_headers, status_of
 from mainspring._entrypoints._http.messages import Response, json_response, text_response
@@ -21,16 +17,15 @@ from mainspring._entrypoints.inference.answering import Answering
 from mainspring._entrypoints.inference.control import Control
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring._entrypoints.inference.packing import pack, read_body
 from mainspring.core.errors import Broken, Denied, Invalid, MainspringError, NotFound
 from mainspring.serving.traffic import versioned
 
-BODY_LIMIT_BYTES: Final = 64 << 20
 # The level of MLflow's wire that we answer; its clients read the text of /version.
 MLFLOW_LEVEL: Final = "2.20.0"
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 _NOT_READY: Final = 503
-_GZIP_FROM_BYTES: Final = 1024
 log = logging.getLogger("mainspring.gateway")
 
 
@@ -77,11 +72,10 @@ class Gateway:
         self._doors.check(scope.method, headers, scope.authority)
         if scope.method == "POST" and path.startswith("/v2/models/") and path.endswith("/infer"):
             self._doors.admit(None, headers)
-            response = await self._infer(path, headers, incoming)
-            return _packed(response, headers)
+            return pack(await self._infer(path, headers, incoming), headers)
         return await self._other(scope, path, headers, incoming)
 
-    async def _infer(self, path: str, headers: Mapping[str, str], incoming: Any) -> Response:
+    async def _infer(self, path: str, headers: dict[str, str], incoming: Any) -> Response:
         parts = path.split("/")
         match parts[3:]:
             case [name, "infer"]:
@@ -91,7 +85,7 @@ class Gateway:
             case _:
                 raise _nothing("POST", path)
         endpoint = self._fleet.endpoint(unquote(name))
-        body = await bodies.read(incoming, dict(headers), BODY_LIMIT_BYTES)
+        body = await read_body(incoming, headers)
         asked = protocol.read_infer(body, headers, endpoint, version)
         answer = await self._answering.answer(endpoint, asked.question)
         return protocol.write_infer(endpoint, asked, answer)
@@ -177,7 +171,7 @@ class Gateway:
     ) -> Response:
         name = parts[1] if parts[0] == "endpoints" else self._only(scope.query_string)
         endpoint = self._fleet.endpoint(name)
-        body = await bodies.read(incoming, headers, BODY_LIMIT_BYTES)
+        body = await read_body(incoming, headers)
         question = invocations.read_invocation(body, headers, endpoint)
         answer = await self._answering.answer(endpoint, question)
         return invocations.write_invocation(endpoint, answer)
@@ -210,7 +204,7 @@ class Gateway:
                 raise _nothing(scope.method, scope.path)
         _check_near(scope.client)
         self._control.admit(headers)
-        body = await bodies.read(incoming, headers, BODY_LIMIT_BYTES)
+        body = await read_body(incoming, headers)
         method = "DELETE" if parts[-1] == "unload" else scope.method
         revision = headers.get("if-match")
         loop = asyncio.get_running_loop()
@@ -250,20 +244,6 @@ def _mlflow_code(status: int) -> str:
         status,
         "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR",  # noqa: PLR2004
     )
-
-
-def _packed(response: Response, headers: Mapping[str, str]) -> Response:
-    wanted = headers.get("accept-encoding", "")
-    body = response.body
-    if not isinstance(body, bytes) or len(body) < _GZIP_FROM_BYTES:
-        return response
-    if "gzip" in wanted:
-        packed, name = gzip.compress(body, compresslevel=1, mtime=0), "gzip"
-    elif "deflate" in wanted:
-        packed, name = zlib.compress(body, 1), "deflate"
-    else:
-        return response
-    return Response(response.status, [*response.headers, ("content-encoding", name)], packed)
 
 
 def _check_near(client: str) -> None:

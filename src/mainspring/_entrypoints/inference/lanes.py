@@ -59,22 +59,25 @@ class Lane:
         self._out_until = 0.0
         self.batches = self.batched_rows = 0
 
-    @property
-    def is_out(self) -> bool:
-        """Whether the model failed so often, or hangs, that nothing is sent to it for now."""
-        return self._hung or self._out_until > time.monotonic()
+    def is_out(self, *, sole: bool) -> bool:
+        """Whether nothing is sent to the model for now: it hangs, or failed many times in a row.
+
+        A ``sole`` model (a champion) does not rest after failures: nobody could stand in for it,
+        and whoever sends it bad rows would shut it for everyone.
+        """
+        return self._hung or (not sole and self._out_until > time.monotonic())
 
     @property
     def waiting_rows(self) -> int:
         return self._waiting_rows
 
-    def submit(self, matrix: Array) -> asyncio.Future[Scores]:
+    def submit(self, matrix: Array, *, sole: bool = False) -> asyncio.Future[Scores]:
         """The scores of some encoded rows, later.
 
         Errors: ``serving.busy`` at once when too many rows wait, ``serving.variant_out``;
         ``serving.prediction_failed`` and ``serving.timed_out`` in the future.
         """
-        if self.is_out:
+        if self.is_out(sole=sole):
             raise _out()
         if self._waiting_rows + len(matrix) > self._limits.waiting_rows and self._waiting:
             raise Unavailable(
@@ -166,7 +169,7 @@ class Lane:
                 future.set_result(result)
         if self._failures >= self._limits.failures:
             self._failures = 0
-            self._rest()
+            self._out_until = time.monotonic() + self._limits.rest_seconds
         if self._waiting and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._start)
@@ -183,9 +186,6 @@ class Lane:
                         hint="Look at the version's latency, or send fewer rows at once.",
                     )
                 )
-        self._rest()
-
-    def _rest(self) -> None:
         self._out_until = time.monotonic() + self._limits.rest_seconds
         waiting, self._waiting = self._waiting, []
         self._waiting_rows = 0
