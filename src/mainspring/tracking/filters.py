@@ -29,6 +29,7 @@ Value = str | float | int | tuple[str, ...] | None
 MAX_TEXT: Final = 16_384
 MAX_CLAUSES: Final = 64
 MAX_LIST: Final = 1_000
+MAX_TOKENS: Final = 4_000
 MAX_WILDCARDS: Final = 8
 MAX_ORDERS: Final = 8
 NUMERIC: Final = frozenset({"=", "!=", "<", "<=", ">", ">="})
@@ -178,7 +179,7 @@ def parse_orders(texts: Sequence[str], grammar: Grammar) -> tuple[Order, ...]:
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    position = 0
+    position = count = 0
     while not _SPACE.match(text, position):
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
@@ -186,6 +187,9 @@ def _tokens(text: str) -> Iterator[_Token]:
                 f"cannot be read at {text[position : position + 40]!r}",
                 "Conditions look like: metrics.loss < 0.1 and params.rate = '7'.",
             )
+        count += 1
+        if count > MAX_TOKENS:
+            raise bad_filter(f"has more than {MAX_TOKENS} words and signs")
         kind = match.lastgroup
         yield _Token(kind, match[kind], match.start(kind), match.end())
         position = match.end()

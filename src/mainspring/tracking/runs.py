@@ -48,7 +48,7 @@ from mainspring.tracking.types import (
 from mainspring.tracking.words import run_name
 
 MAX_RUNS: Final = 50_000
-MAX_POINTS: Final = 25_000
+MAX_POINTS: Final = 100_000
 SILENT_SECONDS: Final = 45.0
 
 

@@ -8,6 +8,7 @@ and step; ``latest`` keeps of each metric the greatest (step, time, value).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -49,6 +50,10 @@ _TERM: Final = (
     "INSERT INTO run_terms (run, field, shelf, value) VALUES (?,?,?,?) "
     "ON CONFLICT (run, field) DO UPDATE SET value = excluded.value"
 )
+_HISTORY: Final = "SELECT time_ms, step, value, nan FROM metrics WHERE run = ? AND field = ?"
+WHOLE: Final = 100_000  # points of one metric that are sorted in memory
+_by_time = itemgetter(0, 1, 2, 3)
+_NAN: Final = float("nan")
 _ROW: Final = (
     "r.id, r.uuid, r.experiment, r.name, r.status, r.start_ms, r.end_ms, r.user_id, "
     "r.artifact_uri, r.shelf, e.state, r.document"
@@ -181,16 +186,20 @@ class SqlRuns:
         field = self._fields.existing(reader, [f"m:{key}"]).get(f"m:{key}")
         if field is None:
             return []
+        if after is None:
+            # Steps and times mostly rise together, and this order is the table's own.
+            rows = reader.all(f"{_HISTORY} LIMIT ?", (place.number, field, WHOLE + 1))
+            if len(rows) <= WHOLE:
+                rows.sort(key=_by_time)
+                return [_point(key, row) for row in rows[:limit]]
         where, values = "", [place.number, field]
         if after:
             where = " AND time_ms >= ? AND (time_ms, step, value, nan) > (?,?,?,?)"
             values += [after[0], *after]
         rows = reader.all(
-            "SELECT value, nan, step, time_ms FROM metrics WHERE run = ? AND field = ?"
-            f"{where} ORDER BY time_ms, step, value, nan LIMIT ?",
-            (*values, limit),
+            f"{_HISTORY}{where} ORDER BY time_ms, step, value, nan LIMIT ?", (*values, limit)
         )
-        return [Point(key, _value(row[0], row[1]), row[2], row[3]) for row in rows]
+        return [_point(key, row) for row in rows]
 
     def seen(self, tx: Transaction, run_ids: Sequence[str], now_ms: int) -> None:
         for part in chunks(run_ids):
@@ -291,6 +300,10 @@ class SqlRuns:
             point = Point(names[field][2:], _value(value, nan), step, time_ms)
             found.setdefault(run, []).append(point)
         return found
+
+
+def _point(key: str, row: Row) -> Point:
+    return Point(key, _NAN if row[3] else row[2], row[1], row[0])
 
 
 def _age(row: Row) -> tuple[int, int, float]:

@@ -76,6 +76,8 @@ class Application:
         headers = _headers(scope.headers.items())
         method, path = scope.method, scope.path
         self.doors.check(method, headers, scope.authority)
+        if "\ufffd" in path:  # what the server puts in place of bytes that are not UTF-8
+            raise Invalid("http.bad_path", "The path is not valid UTF-8.", hint="Encode it so.")
         found = self.router.find(method, path)
         actor = self.doors.admit(found[0] if found else None, headers)
         if found is None:

@@ -25,6 +25,7 @@ from mainspring.tracking import Batch, DatasetInput, Point, Runs
 from mainspring.tracking.runs import MAX_POINTS
 from mainspring.tracking.types import Dataset, ModelLink, ModelPoint
 
+MAX_PAGE: Final = 25_000
 _HISTORY_TAG: Final = "mlflow.log-model.history"
 
 
@@ -183,7 +184,8 @@ class LoggingRoutes:
         asked = query(request, _History)
         run_id, key = asked.id, need(asked.metric_key, "metric_key")
         limit = asked.max_results
-        page = self.runs.history(run_id, key, limit=limit or MAX_POINTS, token=asked.page_token)
+        most = MAX_POINTS if limit is None else min(limit, MAX_PAGE)
+        page = self.runs.history(run_id, key, limit=most, token=asked.page_token)
         if limit is None and page.next_token:
             # Without a limit a client expects all there is; it is sent in parts.
             chunks = self._whole_history(run_id, key, page)
