@@ -9,8 +9,6 @@ for exactly-once, with the hash of our token as application id.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -135,25 +133,6 @@ def _commit(entry: dict[str, Any]) -> Commit:
         rows=None if added is None else int(added),
         token=entry.get(TOKEN),
     )
-
-
-def sync(path: Path, version: int) -> None:
-    """Makes one commit survive power loss: its new files, its log entry, both folders."""
-    entry = path / "_delta_log" / f"{version:020d}.json"
-    for line in entry.read_text("utf-8").splitlines():
-        added = json.loads(line).get("add")
-        if added:
-            _fsync(path / added["path"])
-    for place in (path, entry, entry.parent, path.parent):
-        _fsync(place)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def condition(sql: str) -> str:

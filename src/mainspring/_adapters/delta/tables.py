@@ -20,7 +20,7 @@ from typing import Any, Final
 import duckdb
 from deltalake import DeltaTable, write_deltalake
 
-from mainspring._adapters.delta import log, outside, relations, trouble
+from mainspring._adapters.delta import log, outside, power, relations, trouble
 from mainspring._adapters.delta.engine import Engine
 from mainspring._adapters.delta.frames import from_engine
 from mainspring._adapters.delta.types import cast, column_type, quoted
@@ -63,11 +63,13 @@ class DeltaTables:
         self._engine = Engine(self._root, memory_bytes=memory_bytes, threads=threads, spill=spill)
         self._durable = durable
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._synced: dict[str, int] = {}
+        self._mended: set[str] = set()
 
     # -- versions -----------------------------------------------------------------------------
 
     def exists(self, name: str) -> bool:
-        return DeltaTable.is_deltatable(str(self._path(name)))
+        return DeltaTable.is_deltatable(str(self._mended_path(name)))
 
     def version(self, name: str) -> int:
         return int(self._open(name).version())
@@ -138,6 +140,7 @@ class DeltaTables:
         path = self._path(name)
         with self._locks[name]:
             self._open(name)
+            self._synced.pop(name, None)
             grave = self._root / f".dropped-{new_id()}"
             path.rename(grave)  # at once, so that nobody sees half a table
         shutil.rmtree(grave, ignore_errors=True)
@@ -167,8 +170,16 @@ class DeltaTables:
             )
         return self._root / f"{name}.delta"  # the suffix keeps 'a' apart from the folder of 'a/b'
 
+    def _mended_path(self, name: str) -> Path:
+        """The table's folder, once what a power cut may have left there was set aside."""
+        path = self._path(name)
+        if name not in self._mended:
+            power.mend(path)
+            self._mended.add(name)
+        return path
+
     def _open(self, name: str, version: int | None = None) -> DeltaTable:
-        return log.open_table(self._path(name), name, version)
+        return log.open_table(self._mended_path(name), name, version)
 
     def _select(
         self,
@@ -212,15 +223,17 @@ class DeltaTables:
     def _settled(self, name: str, table: DeltaTable) -> int:
         version = int(table.version())
         if self._durable:
+            first = self._synced.get(name, version - power.OTHERS) + 1
             with trouble.translated("", name=name):
-                log.sync(self._path(name), version)
+                power.sync(self._root, self._path(name), first, version)
+            self._synced[name] = version
         return version
 
     def _retried(
         self, name: str, write: Callable[[DeltaTable | None], int], *, again: bool = True
     ) -> int:
         """Runs a write on the newest version, again after losing a race that harms nobody."""
-        path = self._path(name)
+        path = self._mended_path(name)
         with self._locks[name]:
             for attempt in range(_ATTEMPTS):
                 exists = DeltaTable.is_deltatable(str(path))
