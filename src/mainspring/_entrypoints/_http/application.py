@@ -86,7 +86,10 @@ class Application:
         request = _request(scope, headers, params, actor)
         if route.streams:
             request.chunks = bodies.Chunks(
-                protocol, asyncio.get_running_loop(), limit_bytes=route.body_limit_bytes
+                protocol,
+                asyncio.get_running_loop(),
+                length=bodies.declared_length(headers),
+                limit_bytes=route.body_limit_bytes,
             )
         elif method not in {"GET", "HEAD"}:
             request.body = await bodies.read(protocol, headers, route.body_limit_bytes)

@@ -78,15 +78,26 @@ def _unpack(body: bytes, encoding: str | None, limit_bytes: int) -> bytes:
 
 
 class Chunks:
-    """A body as an iterator for a thread, one chunk at a time from the event loop."""
+    """A body as an iterator for a thread, one chunk at a time from the event loop.
+
+    Errors: ``http.too_large``; ``http.torn_body`` when the sender went away before the end, so
+    that half a body is never taken for a whole one.
+    """
 
     def __init__(
-        self, incoming: Incoming, loop: asyncio.AbstractEventLoop, *, limit_bytes: int
+        self,
+        incoming: Incoming,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        length: int | None,
+        limit_bytes: int,
     ) -> None:
         self._source = aiter(incoming)
         self._loop = loop
+        self._length = length
         self._limit_bytes = limit_bytes
         self._size = 0
+        self._empty = 0
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -94,11 +105,19 @@ class Chunks:
     def __next__(self) -> bytes:
         chunk = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
         if chunk is None:
+            self._check_whole()
             raise StopIteration
         self._size += len(chunk)
+        self._empty += not chunk
         if self._size > self._limit_bytes:
             raise _too_large(self._limit_bytes)
         return chunk
+
+    def _check_whole(self) -> None:
+        # The server ends every body with one empty chunk, and one that broke off with two.
+        torn = self._empty > 1 if self._length is None else self._size != self._length
+        if torn:
+            raise Invalid("http.torn_body", "The body ended before it was whole.")
 
     async def _next(self) -> bytes | None:
         try:

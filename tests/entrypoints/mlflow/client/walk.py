@@ -1,3 +1,4 @@
+# ruff: noqa: T201, PT017, PT018, BLE001
 """A broad walk of the real MLflow client; prints one line per step: python walk.py URI."""
 
 from __future__ import annotations
@@ -189,8 +190,8 @@ def artifacts() -> None:
 
 
 def inputs() -> None:
-    from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.http_dataset_source import HTTPDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
 
     dataset = MetaDataset(HTTPDatasetSource("https://example.org/x.csv"), name="flights")
     with mlflow.start_run() as run:

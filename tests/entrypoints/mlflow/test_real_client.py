@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+CLIENT = Path(__file__).with_name("client")
+PACKAGES = ("mlflow==3.17.2", "scikit-learn", "lightgbm", "xgboost-cpu")
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="session")
+def client_python() -> Path:
+    """The Python of an environment with the real client, made at the first use."""
+    home = ROOT / ".venv-mlflow"
+    python = home / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *PACKAGES], check=True)
+    return python
+
+
+def run_client(python: Path, script: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [str(python), str(CLIENT / script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "step", ["experiments", "runs", "searches", "artifacts", "inputs", "registry", "prompts"]
+)
+def test_a_walk_through_the_client(client_python: Path, address: str, step: str) -> None:
+    """What the client offers for tracking and registry works as against its own server."""
+    assert f"ok {step}" in run_client(client_python, "walk.py", address, step)
+
+
+def test_autologging(client_python: Path, address: str) -> None:
+    """scikit-learn, LightGBM and XGBoost log themselves, and their models load back."""
+    found = run_client(client_python, "autolog.py", address)
+    assert all(f"ok {name}" in found for name in ("sklearn", "lightgbm", "xgboost"))

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from wire import Wire
+
+from mainspring.core.ids import new_id
+
+
+def test_a_run_in_raw_json(wire: Wire) -> None:
+    """The shapes that R and Java clients send and read: numbers as text, run_uuid, no empty fields."""
+    made = wire.post(
+        "runs/create",
+        experiment_id="0",
+        user_id="me",
+        start_time="1234",
+        tags=[{"key": "a", "value": "b"}],
+    )["run"]
+    run_id = made["info"]["run_id"]
+    assert made["info"]["run_uuid"] == run_id
+    assert made["info"]["start_time"] == 1234
+    assert "end_time" not in made["info"]
+    assert (made["inputs"], made["outputs"]) == ({}, {})
+    assert wire.post("runs/log-metric", run_uuid=run_id, key="m", value="1.5", timestamp="7") == {}
+    wire.post("runs/log-metric", run_id=run_id, key="n", value="NaN", timestamp=8, step="3")
+    wire.post("runs/log-parameter", run_id=run_id, key="p", value="x")
+    wire.post("runs/set-tag", run_id=run_id, key="a", value="c", unknown={"ignored": 1})
+    wire.post("runs/update", run_id=run_id, status="FINISHED", end_time=2000)
+    run = wire.run(run_id)
+    assert run["info"]["status"] == "FINISHED"
+    assert run["info"]["lifecycle_stage"] == "active"
+    assert run["data"]["metrics"] == [
+        {"key": "m", "value": 1.5, "timestamp": 7, "step": 0},
+        {"key": "n", "value": "NaN", "timestamp": 8, "step": 3},
+    ]
+    assert run["data"]["params"] == [{"key": "p", "value": "x"}]
+    assert {"key": "a", "value": "c"} in run["data"]["tags"]
+
+
+def test_empty_answers_are_empty_objects(wire: Wire) -> None:
+    """A search without hits, a history without points: ``{}``."""
+    assert wire.post("runs/search", experiment_ids=["12345"]) == {}
+    assert wire.get("metrics/get-history", run_id=wire.new_run(), metric_key="none") == {}
+
+
+def test_duplicates_are_400_and_missing_things_404(wire: Wire) -> None:
+    """Behaviour of clients hangs on these codes."""
+    name = new_id()
+    wire.post("experiments/create", name=name)
+    assert wire.refused("experiments/create", {"name": name}) == (400, "RESOURCE_ALREADY_EXISTS")
+    assert wire.refused("runs/get?run_id=" + "0" * 32, method="GET") == (
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+    )
+    assert wire.refused("experiments/get-by-name?experiment_name=none", method="GET") == (
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+    )
+    assert wire.refused("nowhere/at-all") == (404, "ENDPOINT_NOT_FOUND")
+    assert wire.refused("runs/get", {}, method="POST") == (404, "ENDPOINT_NOT_FOUND")
+
+
+LITERALS = (
+    b"NaN",
+    b"Infinity",
+    b"-Infinity",
+    b"1e999",
+    b"nan",
+    b"0x10",
+    b"[1]",
+    b"true",
+    b'"1_0"',
+    b'"x"',
+    b'"1e999"',
+)
+
+
+@pytest.mark.parametrize("value", LITERALS)
+def test_bad_numbers_store_nothing(wire: Wire, value: bytes) -> None:
+    """A literal that JSON or a double does not have is refused; the reference stored 0.0 for it."""
+    run_id = wire.new_run()
+    body = b'{"run_id":"%s","key":"m","value":%s,"timestamp":1}' % (run_id.encode(), value)
+    assert wire.refused("runs/log-metric", body) == (400, "INVALID_PARAMETER_VALUE")
+    assert "metrics" not in wire.run(run_id)["data"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b'{"run_id":5}',
+        b'{"run_id":"x","metrics":5}',
+        b"[" * 100_000,
+        b'{"run_id":' + b"[" * 100_000,
+        b'{"run_id":"\xff"}',
+        b'{"run_id":"x","metrics":[{"key":"m","value":1,"timestamp":9223372036854775808}]}',
+        b'{"run_id":"x","metrics":[{"key":"m","value":1,"timestamp":-1}]}',
+        b'{"run_id":"x","metrics":[{"key":"m","value":1,"timestamp":1.5}]}',
+        b'{"run_id":"x","metrics":[{"key":"m","value":1,"timestamp":' + b"9" * 10_000 + b"}]}",
+    ],
+)
+def test_hostile_bodies_are_400_at_once(wire: Wire, body: bytes) -> None:
+    """Deep, broken, mistyped and overflowing JSON is the caller's mistake, found quickly."""
+    started = time.perf_counter()
+    assert wire.refused("runs/log-batch", body) == (400, "INVALID_PARAMETER_VALUE")
+    assert time.perf_counter() - started < 1.0
+
+
+def test_bodies_over_the_limit_are_413(wire: Wire) -> None:
+    """Twenty megabytes of tag are refused before they are read."""
+    body = b'{"run_id":"x","key":"t","value":"' + b"x" * 20_000_000 + b'"}'
+    answer = wire.http.post(
+        "/api/2.0/mlflow/runs/set-tag", content=body, headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["error_code"]) == (413, "INVALID_PARAMETER_VALUE")
+
+
+def test_a_batch_is_whole_or_nothing(wire: Wire) -> None:
+    """A refused parameter leaves no metric and no tag behind."""
+    run_id = wire.new_run()
+    wire.post("runs/log-parameter", run_id=run_id, key="p", value="1")
+    body = {
+        "run_id": run_id,
+        "metrics": [{"key": "m", "value": 1, "timestamp": 1, "step": 1}],
+        "params": [{"key": "p", "value": "2"}],
+        "tags": [{"key": "t", "value": "x"}],
+    }
+    assert wire.refused("runs/log-batch", body) == (400, "INVALID_PARAMETER_VALUE")
+    run = wire.run(run_id)
+    assert "metrics" not in run["data"]
+    assert all(tag["key"] != "t" for tag in run["data"]["tags"])
+
+
+def test_history_and_paging(wire: Wire) -> None:
+    """History is by time and step; with a limit it comes in pages, without whole."""
+    run_id = wire.new_run()
+    metrics = [{"key": "m", "value": i, "timestamp": 10 + i % 3, "step": i} for i in range(30)]
+    wire.post("runs/log-batch", run_id=run_id, metrics=metrics)
+    whole = wire.get("metrics/get-history", run_id=run_id, metric_key="m")["metrics"]
+    assert [m["step"] for m in whole] == sorted(range(30), key=lambda i: (i % 3, i))
+    seen, token = [], None
+    while True:
+        asked = {"page_token": token} if token else {}
+        page = wire.get(
+            "metrics/get-history", run_id=run_id, metric_key="m", max_results=7, **asked
+        )
+        seen += page["metrics"]
+        token = page.get("next_page_token")
+        if token is None:
+            break
+    assert seen == whole
+
+
+def test_search_under_both_prefixes_and_methods(wire: Wire) -> None:
+    """The pages' prefix answers like the clients', GET like POST."""
+    name = new_id()
+    wire.post("experiments/create", name=name)
+    body = {"filter": f"name = '{name}'", "max_results": 5}
+    found = wire.http.post("/ajax-api/2.0/mlflow/experiments/search", json=body).json()
+    assert (
+        found == wire.get("experiments/search", **body) == wire.post("experiments/search", **body)
+    )
+    assert [e["name"] for e in found["experiments"]] == [name]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"filter": "metrics.m > 1 OR metrics.m < 0"},
+        {"filter": " and ".join(["metrics.m > 1"] * 500)},
+        {"filter": "(" * 100_000},
+        {"max_results": 0},
+        {"max_results": 50_001},
+        {"page_token": "eyJvZmZzZXQiOiA1fQ=="},
+        {"run_view_type": "SOME"},
+        {"order_by": ["nothing DESC"]},
+    ],
+)
+def test_bad_searches_are_400(wire: Wire, bad: dict[str, object]) -> None:
+    """No bad search is ever a 5xx: clients would hang on it for minutes."""
+    status, code = wire.refused("runs/search", {"experiment_ids": ["0"], **bad})
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_what_clients_look_at_first(wire: Wire) -> None:
+    """Level, health and features."""
+    assert wire.http.get("/health").text == "OK"
+    assert wire.http.get("/version").text.startswith("3.")
+    info = wire.http.get("/api/3.0/mlflow/server-info").json()
+    assert (info["workspaces_enabled"], info["multipart_uploads_enabled"]) == (False, False)
