@@ -27,10 +27,10 @@ def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then answers what is under way and returns.
 
-    ``ready`` is called with the server's address once it listens, ``stopped`` once no request is
-    left. Errors: ``http.address_in_use``.
+    ``port`` 0 takes a free one. ``ready`` is called with the server's address once it listens,
+    ``stopped`` once no request is left. Errors: ``http.address_in_use``.
     """
-    _claim(host, port)
+    port = _claim(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     asyncio.run(_run(app, host, port, ready=lambda: (ready or _announce)(address)))
     app.close()
@@ -43,13 +43,17 @@ def _announce(address: str) -> None:
     sys.stderr.flush()
 
 
-def _claim(host: str, port: int) -> None:
-    """Says so when the port is taken: the server shares ports, so it would not notice."""
+def _claim(host: str, port: int) -> int:
+    """The port to use: a free one for 0. Says so when it is taken.
+
+    The server shares ports, so it would not notice by itself.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+            return int(probe.getsockname()[1])
         except OSError as error:
             raise Unavailable(
                 "http.address_in_use",
