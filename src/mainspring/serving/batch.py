@@ -1,0 +1,187 @@
+"""Scoring a whole table: part by part, out of core, resumable; every row once.
+
+The rows are dealt into parts by a stable hash of their key, so a part is the same rows whenever it
+is asked for. Each part is one append whose token names source version, model and part: a run that
+died goes on where it was, and a part that was written is never written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainspring.core.digest import digest_of
+from mainspring.core.errors import Invalid, NotFound
+from mainspring.core.names import did_you_mean
+from mainspring.ports.tables import Frame, Tables, TableVersion
+from mainspring.serving.model import Scores, ServedModel
+
+ROWS_PER_PART: Final = 200_000
+_ADDED: Final = ("score", "decision", "model_version")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """What to score into which table. ``key`` names the columns that tell rows apart.
+
+    ``filter`` narrows the source by a condition in SQL over its columns.
+    """
+
+    source: TableVersion
+    target: str
+    key: tuple[str, ...]
+    version: str
+    filter: str | None = None
+    rows_per_part: int = ROWS_PER_PART
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is; ``rows`` counts what this run has scored."""
+
+    parts_done: int
+    parts: int
+    rows: int
+
+
+def score_table(
+    tables: Tables,
+    job: BatchJob,
+    models: Sequence[ServedModel],
+    *,
+    report: Callable[[Progress], None] = lambda _progress: None,
+) -> Progress:
+    """Scores every row of the source into the target: key, score, decision, model version.
+
+    ``models`` are copies of one model, one per core to use. The target may hold other runs' rows;
+    those of this job are told apart by ``model_version``. Memory: about one part at a time.
+    Errors: ``serving.no_key``, ``serving.missing_input``, ``serving.bad_output``, and those of the
+    tables.
+    """
+    source = TableVersion(job.source.name, job.source.version)
+    if source.version is None:
+        source = TableVersion(source.name, tables.version(source.name))
+    _check_columns(tables, source, job, models[0])
+    where = f"({job.filter})" if job.filter else "true"
+    count = tables.query(f"select count(*) as n from source where {where}", {"source": source})
+    parts = max(1, -(-int(count["n"][0]) // job.rows_per_part))
+    name = _job_digest(job, source, models[0], parts)
+    done = _parts_done(tables, job.target, name)
+    rows = 0
+    for part in range(parts):
+        if part not in done:
+            frame = tables.query(
+                _part_query(job, models[0], where, (part, parts)), {"source": source}
+            )
+            rows += _score_part(tables, job, models, frame, f"{name}:{part}")
+        report(Progress(part + 1, parts, rows))
+    return Progress(parts, parts, rows)
+
+
+def _score_part(
+    tables: Tables, job: BatchJob, models: Sequence[ServedModel], frame: Frame, token: str
+) -> int:
+    rows = len(frame[job.key[0]])
+    if rows == 0:
+        return 0
+    scores = _score(models, frame, rows)
+    written: dict[str, NDArray[Any]] = {name: frame[name] for name in job.key}
+    written["score"] = scores.score
+    if scores.decision is not None:
+        written["decision"] = scores.decision
+    version = np.empty(rows, dtype=object)
+    version[:] = job.version
+    written["model_version"] = version
+    tables.append(job.target, written, token=token)
+    return rows
+
+
+def _score(models: Sequence[ServedModel], frame: Frame, rows: int) -> Scores:
+    edges = np.linspace(0, rows, len(models) + 1).astype(int).tolist()
+    slices = [
+        (model, slice(start, stop))
+        for model, start, stop in zip(models, edges[:-1], edges[1:], strict=True)
+        if stop > start
+    ]
+
+    def one(piece: tuple[ServedModel, slice]) -> Scores:
+        model, some = piece
+        columns = {name: _as_input(frame[name][some], model, name) for name in model.names}
+        return model.score(model.encode(columns, some.stop - some.start))
+
+    with ThreadPoolExecutor(len(slices)) as pool:
+        scored = list(pool.map(one, slices))
+    decisions = [scores.decision for scores in scored if scores.decision is not None]
+    return Scores(
+        np.concatenate([scores.score for scores in scored]),
+        np.concatenate(decisions) if len(decisions) == len(scored) else None,
+    )
+
+
+def _as_input(column: NDArray[Any], model: ServedModel, name: str) -> NDArray[Any]:
+    if model.order.labels[model.order.places[name]] is None:
+        return column.astype(np.float64, copy=False)
+    return column
+
+
+def _part_query(job: BatchJob, model: ServedModel, where: str, part: tuple[int, int]) -> str:
+    number, parts = part
+    names = dict.fromkeys((*job.key, *model.names))
+    columns = ", ".join(_quoted(name) for name in names)
+    # MD5 for its stability: the engine's own hash may change with its version.
+    key = ", ".join(_quoted(name) for name in job.key)
+    dealt = f"md5_number_lower(concat_ws(chr(31), {key})) % {parts} = {number}"
+    return f"select {columns} from source where {where} and {dealt}"
+
+
+def _check_columns(tables: Tables, source: TableVersion, job: BatchJob, model: ServedModel) -> None:
+    columns = {column.name: column.type for column in tables.schema(source).columns}
+    if not job.key or not set(job.key) <= columns.keys():
+        raise Invalid(
+            "serving.no_key",
+            f"The table {source.name!r} has no key of the columns {', '.join(job.key) or '(none)'}.",
+            hint="Name the columns that tell its rows apart.",
+        )
+    if set(job.key) & set(_ADDED):
+        raise Invalid(
+            "serving.no_key",
+            f"A key column may not be called {', '.join(_ADDED)}: the scores have those names.",
+            hint="Rename the column in a view of the table.",
+        )
+    for name in model.names:
+        if name not in columns:
+            raise NotFound(
+                "serving.missing_input",
+                f"The table {source.name!r} lacks the input {name!r}.",
+                hint=did_you_mean(name, columns),
+                input=name,
+            )
+        is_text = columns[name] == "string"
+        if is_text == (model.order.labels[model.order.places[name]] is None):
+            raise Invalid(
+                "serving.bad_value",
+                f"The column {name!r} is {columns[name]}, which is not what the model takes.",
+                hint="Numbers for numeric inputs, strings for categories.",
+                input=name,
+            )
+
+
+def _job_digest(job: BatchJob, source: TableVersion, model: ServedModel, parts: int) -> str:
+    said = [source.name, source.version, model.digest, job.version, job.filter, job.key, parts]
+    return f"batch:{digest_of(said).removeprefix('sha256:')[:32]}"
+
+
+def _parts_done(tables: Tables, target: str, name: str) -> set[int]:
+    if not tables.exists(target):
+        return set()
+    tokens = [commit.token for commit in tables.history(target) if commit.token is not None]
+    return {int(token.rpartition(":")[2]) for token in tokens if token.startswith(f"{name}:")}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
