@@ -9,11 +9,11 @@ from __future__ import annotations
 import getpass
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from mainspring._adapters.clock import SystemClock
 from mainspring._bootstrap.folder import PROJECT_FILE, find_project, find_workspace
@@ -28,8 +28,8 @@ from mainspring.ports.tables import Tables
 if TYPE_CHECKING:
     from mainspring.data.service import Datasets
     from mainspring.features.service import FeatureViews
-    from mainspring.governance.audit import Audit
-    from mainspring.governance.lineage import Lineage
+    from mainspring.governance.ports import EventLog
+    from mainspring.governance.service import Record
     from mainspring.improvement.service import Loop
     from mainspring.monitoring.service import Watch
     from mainspring.pipelines.service import Executions
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from mainspring.tracking import Tracking
     from mainspring.training.ports import Learner
     from mainspring.training.service import Trainer
+
+T = TypeVar("T")
 
 
 class Workspace:
@@ -201,7 +203,9 @@ class Workspace:
         from mainspring._adapters.sql.registry import SqlRegistry
         from mainspring.registry.service import open_registry
 
-        return open_registry(self.database, SqlRegistry(), self.clock, self.objects)
+        return open_registry(
+            self.database, SqlRegistry(self.database.dialect), self.clock, self.objects
+        )
 
     @cached_property
     def watch(self) -> Watch:
@@ -219,21 +223,19 @@ class Workspace:
 
         return Loop(self.database, SqlChallengeStore(), self.clock)
 
-    @cached_property
-    def audit(self) -> Audit:
-        """The record and its proof."""
+    def record(self, work: Callable[[EventLog], T]) -> T:
+        """The result of ``work`` on the event record, as of one moment."""
         from mainspring._adapters.sql.event_log import SqlEventLog
-        from mainspring.governance.audit import Audit
 
-        return Audit(self.database, SqlEventLog())
+        return self.database.read(lambda reader: work(SqlEventLog(reader)))
 
     @cached_property
-    def lineage(self) -> Lineage:
-        """What a thing came from, and what came of it."""
+    def governance(self) -> Record:
+        """The record: its proof, its pages, its graph."""
         from mainspring._adapters.sql.event_log import SqlEventLog
-        from mainspring.governance.lineage import Lineage
+        from mainspring.governance.service import Record
 
-        return Lineage(self.database, SqlEventLog())
+        return Record(self.database, SqlEventLog)
 
 
 def open_workspace(

@@ -4,41 +4,44 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 from mainspring import __version__
 from mainspring._entrypoints.cli.commands import COMMANDS, DESCRIPTION, overview
 from mainspring._entrypoints.cli.output import Output, report_error
-from mainspring.core.errors import MainspringError
+from mainspring._entrypoints.cli.parser import Parser
+from mainspring.core.errors import Conflict, Denied, Invalid, MainspringError, Unavailable
+from mainspring.core.names import did_you_mean
 
 
 def build_parser(noun: str | None) -> argparse.ArgumentParser:
     """The parser of the whole line; only the named noun's own arguments are loaded."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mainspring",
         usage="mainspring [--workspace DIR | --url URL] NOUN VERB ...",
         description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=overview(),
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mainspring {__version__}")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--workspace", metavar="DIR", help="the workspace folder")
     where.add_argument("--url", metavar="URL", help="a server to work against")
     if noun in COMMANDS:
-        nouns = parser.add_subparsers(dest="noun", metavar="NOUN", required=True)
+        nouns = parser.add_subparsers(dest="noun", metavar="NOUN", required=True, prog="mainspring")
         module = importlib.import_module(f"mainspring._entrypoints.cli.{COMMANDS[noun].module}")
+        told = COMMANDS[noun].help
         command = nouns.add_parser(
-            noun,
-            help=COMMANDS[noun].help,
-            description=COMMANDS[noun].help,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            noun, help=told, description=f"{told[:1].upper()}{told[1:]}.\n\n{_more(module.__doc__)}"
         )
         module.add(command, noun) if COMMANDS[noun].shared else module.add(command)
     return parser
+
+
+def _more(documentation: str | None) -> str:
+    """What a noun's file tells of it, below its first line."""
+    return (documentation or "").partition("\n")[2].strip()
 
 
 def _noun(arguments: Sequence[str]) -> str | None:
@@ -57,30 +60,50 @@ def _noun(arguments: Sequence[str]) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code says what became of it (0 done ... 5 unavailable)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    noun = _noun(words)
     output = Output(as_json="--json" in words)
-    if noun is None and "--version" not in words:
-        build_parser(None).print_help()
-        return 0 if not words or {"-h", "--help"} & set(words) else 2
-    if noun is not None and noun not in COMMANDS:
-        return _unknown_noun(noun)
-    parsed = build_parser(noun).parse_args(words)
     try:
-        return int(parsed.run(parsed, output) or 0)
+        code = _run(words, output)
+        sys.stdout.flush()
     except MainspringError as error:
         return report_error(error, output)
     except BrokenPipeError:
-        sys.stderr.close()
+        # Who read us has gone; nothing more is written, not even at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return report_error(_system_error(error), output)
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)
+        output.note("\nInterrupted. The same command goes on where this one stopped.")
         return 130
+    return code
 
 
-def _unknown_noun(noun: str) -> int:
-    from mainspring.core.names import did_you_mean
+def _run(words: Sequence[str], output: Output) -> int:
+    noun = _noun(words)
+    if noun is None and not {"-h", "--help", "--version"} & set(words):
+        build_parser(None).print_help()
+        return 0 if not words else 2
+    if noun is not None and noun not in COMMANDS:
+        raise Invalid(
+            "cli.no_such_command",
+            f"There is no command {noun[:80]!r}.",
+            hint=f"{did_you_mean(noun[:128], COMMANDS)} 'mainspring --help' lists them.",
+        )
+    try:
+        parsed = build_parser(noun).parse_args(words)
+    except SystemExit as end:  # --help and --version print and end
+        return int(end.code or 0)
+    return int(parsed.run(parsed, output) or 0)
 
-    print(
-        f"mainspring: there is no command {noun!r}. {did_you_mean(noun, COMMANDS)}", file=sys.stderr
+
+def _system_error(error: OSError) -> MainspringError:
+    """What the operating system refused, as an error of ours."""
+    name = f" ({error.filename})" if error.filename else ""
+    message = f"{error.strerror or error}{name}."
+    if isinstance(error, PermissionError):
+        return Denied("cli.not_permitted", message, hint="Check who owns it and its permissions.")
+    if isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError):
+        return Conflict("cli.system", message, hint="Check the path.")
+    return Unavailable(
+        "cli.system", message, hint="Check the path and the free space ('mainspring doctor')."
     )
-    return 2

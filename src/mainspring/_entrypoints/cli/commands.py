@@ -19,31 +19,23 @@ class Command(NamedTuple):
 COMMANDS: Final[dict[str, Command]] = {
     "init": Command("init", "start a project", "Start"),
     "demo": Command("demo", "the whole loop on real data", "Start"),
-    "status": Command("status", "where the loop stands: what is live, due, wrong", "Start"),
     "doctor": Command("doctor", "what is wrong with this installation or workspace", "Start"),
     "config": Command("config", "every setting, its value and where it came from", "Start"),
     "problem": Command(
         "problem", "the problem definition, and how the live model meets it", "Problem and data"
     ),
     "data": Command("data", "datasets and their versions", "Problem and data"),
-    "explore": Command("explore", "profile, plots and warnings of a dataset", "Problem and data"),
     "features": Command("features", "feature views as of each moment", "Problem and data"),
-    "run": Command("run", "run a pipeline of the project", "Train"),
     "runs": Command("runs", "tracked runs", "Train"),
     "executions": Command("executions", "pipeline executions", "Train"),
     "models": Command("models", "the registry", "Release and serve"),
     "endpoints": Command("endpoints", "where models serve", "Release and serve"),
-    "predict": Command("predict", "score a dataset with a model", "Release and serve"),
     "gateway": Command("gateway", "the inference gateway, alone", "Release and serve"),
-    "server": Command("server", "the tracking and registry server, alone", "Release and serve"),
-    "worker": Command("worker", "takes jobs from the queue", "Release and serve"),
-    "up": Command("up", "server, worker and gateway in one command", "Release and serve"),
     "monitor": Command("monitor", "windows of watching", "Watch and improve"),
     "alerts": Command("alerts", "what the monitors raised", "Watch and improve"),
     "loop": Command("loop", "triggers, challengers, releases", "Watch and improve"),
     "audit": Command("audit", "the record of everything, and its proof", "Govern"),
     "lineage": Command("lineage", "what a thing came from and what came of it", "Govern"),
-    "gc": Command("gc", "free bytes that nothing needs", "Govern"),
     "completion": Command("completion", "completion script for a shell", "Start"),
 }
 

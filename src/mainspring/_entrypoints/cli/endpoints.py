@@ -1,0 +1,99 @@
+"""``mainspring endpoints``: where models serve, and which version answers."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.output import Output
+from mainspring._entrypoints.cli.parser import verb, verbs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mainspring.serving.traffic import RouteTable, Variant
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The verbs of ``endpoints``."""
+    among = verbs(parser)
+    verb(among, "ls", run_ls, "the endpoints and who answers each")
+    show = verb(among, "show", run_show, "one endpoint: its variants and their parts")
+    show.add_argument("endpoint", metavar="ENDPOINT")
+
+
+def run_ls(arguments: argparse.Namespace, output: Output) -> int:
+    """Lists endpoints."""
+    with opened(arguments) as workspace:
+        table, address = routes(workspace.folder)
+    if output.as_json:
+        output.document({"gateway": address, "revision": table.revision, "endpoints": table.routes})
+        return 0
+    output.table(
+        ("endpoint", "champion", "others"),
+        [
+            (
+                name,
+                route.champion.version,
+                ", ".join(f"{v.name} {v.version} ({_part(v)})" for v in route.variants[1:]),
+            )
+            for name, route in table.routes.items()
+        ],
+    )
+    if not table.routes:
+        output.note("Nothing is deployed.")
+    output.note(f"The gateway answers at {address}." if address else "The gateway is not running.")
+    return 0
+
+
+def run_show(arguments: argparse.Namespace, output: Output) -> int:
+    """Shows one endpoint."""
+    with opened(arguments) as workspace:
+        table, address = routes(workspace.folder)
+    route = table.route(arguments.endpoint)
+    if output.as_json:
+        output.document({"gateway": address, "endpoint": arguments.endpoint, "route": route})
+        return 0
+    output.fields(
+        [
+            ("Endpoint", arguments.endpoint),
+            ("Address", f"{address}/v2/models/{arguments.endpoint}/infer" if address else ""),
+            ("Drawn by", ", ".join(route.entity) or "the prediction's id"),
+        ]
+    )
+    output.heading("Variants")
+    output.table(
+        ("variant", "version", "part", "package"),
+        [(v.name, v.version, _part(v), v.model) for v in route.variants],
+    )
+    return 0
+
+
+def _part(variant: Variant) -> str:
+    if variant.role == "canary":
+        return f"canary, {variant.share:.0%} of the traffic"
+    return {
+        "champion": "answers",
+        "shadow": "gets copies when there is room",
+        "reference": "gets a copy of every row",
+    }[variant.role]
+
+
+def routes(workspace: Path) -> tuple[RouteTable, str | None]:
+    """What the gateway serves (or will, when it starts), and its address while it runs."""
+    from mainspring._bootstrap.gateway import SERVING_FOLDER
+    from mainspring.core.errors import MainspringError
+    from mainspring.serving.client import GatewayControl
+    from mainspring.serving.routes import read_routes
+
+    folder = workspace / SERVING_FOLDER
+    try:
+        control = GatewayControl(folder, timeout_seconds=2.0)
+        table = control.routes()
+        control.close()
+    except MainspringError as error:
+        if error.kind not in {"unavailable", "timeout"}:
+            raise
+        return read_routes(folder), None
+    return table, control.url

@@ -1,0 +1,55 @@
+"""The workspace that a command works on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mainspring._bootstrap.folder import PROJECT_FILE, find_project
+from mainspring.core.errors import NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from mainspring._bootstrap.workspace import Workspace
+
+
+@contextmanager
+def opened(arguments: argparse.Namespace) -> Iterator[Workspace]:
+    """The workspace named on the line, or the nearest; closed when the block ends.
+
+    Errors: ``workspace.not_found`` where there is neither a workspace nor a project;
+    ``workspace.no_client`` for a server's address.
+    """
+    from mainspring._bootstrap.workspace import locate_workspace, open_workspace
+
+    folder, settings = locate_workspace(arguments.workspace, {"url": arguments.url})
+    if settings["url"].value:
+        raise Unavailable(
+            "workspace.no_client",
+            "This version of the command line works on folders, not on a server's address.",
+            hint="Leave out --url and MAINSPRING_URL, and name the folder with --workspace.",
+        )
+    if not folder.is_dir() and not find_project(folder):
+        raise NotFound(
+            "workspace.not_found",
+            f"There is no project and no workspace at {str(_place(folder))!r}.",
+            hint="Start one with 'mainspring init', go to its folder, or name it with "
+            "--workspace DIR.",
+            folder=str(folder),
+        )
+    with open_workspace(arguments.workspace) as workspace:
+        yield workspace
+
+
+def _place(folder: Path) -> Path:
+    return folder.parent if folder.name == ".mainspring" else folder
+
+
+def project_folder(folder: Path) -> Path | None:
+    """The project a workspace folder belongs to, or the one of the current folder."""
+    return find_project(folder) or find_project(Path.cwd())
+
+
+__all__ = ["PROJECT_FILE", "opened", "project_folder"]

@@ -1,0 +1,104 @@
+"""The parser of a command line, whose complaints are errors like any other."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from mainspring._entrypoints.cli.output import Output
+from mainspring.core.errors import Invalid
+from mainspring.core.names import did_you_mean
+
+Run = Callable[[argparse.Namespace, Output], int | None]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises ``cli.wrong_use`` instead of ending the process."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise Invalid(
+            "cli.wrong_use",
+            f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '?')) else '.'}",
+            hint=f"See '{self.prog.partition(' [')[0]} --help'.",
+        )
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            raise argparse.ArgumentError(
+                action, f"there is no {str(value)[:80]!r}. {did_you_mean(str(value)[:128], known)}"
+            )
+
+
+def verbs(parser: argparse.ArgumentParser) -> Any:
+    """Where a noun's verbs are added."""
+    return parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
+
+
+def verb(  # noqa: PLR0913 - a verb is as much
+    among: Any,
+    name: str,
+    run: Run,
+    told: str,
+    *,
+    more: str = "",
+    as_json: bool = True,
+) -> argparse.ArgumentParser:
+    """A verb of a noun: its name, what it runs, and what it does in one line and in more."""
+    parser: argparse.ArgumentParser = among.add_parser(
+        name, help=told, description=f"{_sentence(told)}\n\n{more}".strip()
+    )
+    common(parser, run, as_json=as_json)
+    return parser
+
+
+def common(parser: argparse.ArgumentParser, run: Run, *, as_json: bool = True) -> None:
+    """What every verb takes, and what it runs."""
+    parser.set_defaults(run=run)
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+    # Taken behind the verb too; the first one on the line is the noun's own.
+    parser.add_argument("--workspace", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def count(text: str) -> int:
+    """A whole number from one on, as an argument's type."""
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return int(text)
+
+
+def version_number(text: str) -> int:
+    """``3`` or ``NAME@3`` style numbers are whole and above zero."""
+    return count(text.rpartition("@")[2])
+
+
+def split_version(text: str) -> tuple[str, int | None]:
+    """A name and the version behind its ``@``, if there is one.
+
+    Errors: ``cli.wrong_use``.
+    """
+    name, at, number = text.rpartition("@")
+    if not at:
+        return text, None
+    if not name or not number.isdigit() or not int(number):
+        raise Invalid(
+            "cli.wrong_use",
+            f"{text[:80]!r} does not name a version.",
+            hint="Write NAME, or NAME@NUMBER such as orders@3.",
+        )
+    return name, int(number)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def choices(words: Iterable[str]) -> str:
+    """Words as a help text lists them."""
+    return ", ".join(words)
