@@ -62,6 +62,11 @@ def stored_type(engine_type: str) -> ColumnType:
     return _TYPES.get(engine_type, "string")
 
 
+def engine_type(column_type: ColumnType) -> str:
+    """The engine's type for a stored one."""
+    return _ENGINE_TYPES[column_type]
+
+
 def cleaned_query(
     spec: Dataset,
     raw: Mapping[str, str],

@@ -91,6 +91,9 @@ class Engine:
         )
         for statement in (
             "SET GLOBAL TimeZone = 'UTC'",
+            # Below this guess of rows, an ASOF join compares every pair; guesses shrink from step
+            # to step of a longer query, and such a join of 200,000 rows did not end in minutes.
+            "SET GLOBAL asof_loop_join_threshold = 0",
             inside,
             "SET enable_external_access = false",
             "SET lock_configuration = true",
