@@ -15,7 +15,7 @@ import pytest
 from mainspring._adapters.sql import migration
 from mainspring._adapters.sql.queue import SqlQueue
 from mainspring._adapters.sqlite.database import SqliteDatabase
-from mainspring.core.errors import Broken, MainspringError, Unavailable
+from mainspring.core.errors import Broken, Invalid, MainspringError, Unavailable
 from mainspring.testing import DatabaseSuite, FakeClock, QueueSuite
 
 INSERT = "INSERT INTO t (n) VALUES (?)"
@@ -149,7 +149,7 @@ def test_work_that_ends_the_transaction_harms_nobody_else(table):
     after = [table.submit(lambda tx, n=n: tx.run(INSERT, (n,))) for n in range(5, 10)]
     gate.set()
     assert first.result(30)
-    with pytest.raises(sqlite3.ProgrammingError):
+    with pytest.raises(Invalid):
         bad[0].result(30)
     with pytest.raises(Unavailable):
         bad[1].result(30)

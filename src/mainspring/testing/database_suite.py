@@ -177,6 +177,11 @@ class DatabaseSuite:
         wanted = {("dataset:d@1", "used"), ("model:m/1", "generated"), ("run:1", "subject")}
         ensure(set(refs) == wanted, refs)
 
+    def test_work_that_waits_for_other_work_is_refused(self, database: Database) -> None:
+        """Instead of waiting for itself for ever."""
+        act = lambda: database.write(lambda _tx: database.write(lambda tx: tx.run(TABLE)))  # noqa: E731
+        ensure(refused(act) == "database.nested")
+
     def test_migrating_twice_does_nothing(self, database: Database) -> None:
         """The schema is brought up once; asking again applies none."""
         ensure(database.migrate() == 0)

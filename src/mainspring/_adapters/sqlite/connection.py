@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from mainspring._adapters.sql import events
+from mainspring._adapters.sql.writer import check_statement
 from mainspring.core.errors import Broken, MainspringError, Unavailable
 from mainspring.core.events import Fact
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Row, Values
 
-_CONTROL = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOIN", "RELEASE", "ATTACH", "DETACH")
 _FULL, _IOERR, _CORRUPT, _NOTADB = 13, 10, 11, 26
 
 
@@ -95,8 +95,7 @@ class SqliteTransaction(SqliteReader):
         self.clock = clock
 
     def run(self, sql: str, values: Values = ()) -> int:
-        if sql.lstrip()[:8].upper().startswith(_CONTROL):
-            raise sqlite3.ProgrammingError("the writer alone begins and ends transactions")
+        check_statement(sql)
         return self.connection.execute(sql, values).rowcount
 
     def many(self, sql: str, rows: Iterable[Values]) -> None:

@@ -1,9 +1,7 @@
 """SQLite as the database port: many readers, one writer thread, one fsync for all who wait.
 
 The writer takes what is queued, runs each piece of work inside its own savepoint of one
-transaction, commits once (WAL, ``synchronous=FULL``) and then answers all of them. While it waits
-for the disk the next group gathers, so throughput grows with the number of waiters and a lone
-caller pays one fsync.
+transaction, commits once (WAL, ``synchronous=FULL``) and then answers all of them.
 """
 
 from __future__ import annotations
@@ -15,9 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from mainspring._adapters.sql import migration
+from mainspring._adapters.sql.writer import GroupWriter, Work, closed
 from mainspring._adapters.sqlite.connection import (
     SqliteReader,
     SqliteTransaction,
@@ -30,26 +29,7 @@ from mainspring.ports.clock import Clock
 from mainspring.ports.database import Reader, Transaction
 
 T = TypeVar("T")
-GROUP: Final = 512  # most pieces of work in one commit
 IDLE_READERS: Final = 16
-
-
-class _Work:
-    """A piece of work on its way through the writer, and what came of it."""
-
-    __slots__ = ("error", "future", "result", "run")
-
-    def __init__(self, run: Callable[[Transaction], Any] | None) -> None:
-        self.run = run  # None asks the writer to recover
-        self.future: Future[Any] = Future()
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def answer(self) -> None:
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(self.error)
 
 
 class _UndoneError(sqlite3.Error):
@@ -67,13 +47,9 @@ class SqliteDatabase:
         self._memory = self._path == ":memory:"
         self._alone = threading.RLock()  # in memory there is one connection for all
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._broken: Broken | None = None
-        self._closed = False
-        self._accepting = threading.Lock()  # so that nothing is queued behind the last
         self._connection = self._open()
-        self._thread = threading.Thread(target=self._serve, name="mainspring-writer", daemon=True)
-        self._thread.start()
+        self._writer = GroupWriter(self._commit_alone, self._recovered)
 
     # -- the port -----------------------------------------------------------------------------
 
@@ -89,10 +65,11 @@ class SqliteDatabase:
                 raise translate(error) or error from error
 
     def write(self, work: Callable[[Transaction], T]) -> T:
-        return self.submit(work).result()
+        result: T = self._writer.call(work)
+        return result
 
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
-        return self._enqueue(_Work(work)).future
+        return self._writer.submit(work)
 
     def migrate(self) -> int:
         self.write(lambda tx: tx.run(migration.LEDGER))
@@ -114,15 +91,11 @@ class SqliteDatabase:
         ]
 
     def recover(self) -> None:
-        self._enqueue(_Work(None)).future.result()
+        self._writer.submit(None).result()
 
     def close(self) -> None:
-        with self._accepting:
-            if self._closed:
-                return
-            self._closed = True
-            self._queue.put(None)
-        self._thread.join()
+        if not self._writer.close():
+            return
         close_quietly(self._connection)
         while not self._readers.empty():
             close_quietly(self._readers.get_nowait())
@@ -131,8 +104,8 @@ class SqliteDatabase:
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
-        if self._closed:
-            raise _closed()
+        if self._writer.closed:
+            raise closed()
         if self._memory:
             with self._alone:
                 yield self._connection
@@ -144,7 +117,7 @@ class SqliteDatabase:
         try:
             yield connection
         finally:
-            if self._readers.qsize() < IDLE_READERS and not self._closed:
+            if self._readers.qsize() < IDLE_READERS and not self._writer.closed:
                 self._readers.put(connection)
             else:
                 close_quietly(connection)
@@ -163,61 +136,18 @@ class SqliteDatabase:
 
     # -- the writer ---------------------------------------------------------------------------
 
-    def _enqueue(self, item: _Work) -> _Work:
-        with self._accepting:
-            if self._closed:
-                raise _closed()
-            self._queue.put(item)
-        return item
+    def _commit_alone(self, group: list[Work]) -> None:
+        with self._alone:
+            self._commit(group)
 
-    def _serve(self) -> None:
-        while True:
-            group, last = self._gather()
-            # A future that was cancelled while it waited asks for nothing any more.
-            group = [item for item in group if item.future.set_running_or_notify_cancel()]
-            try:
-                with self._alone:
-                    self._serve_group(group)
-            except BaseException as error:  # noqa: BLE001 - the writer's edge: callers must not wait for ever
-                self._broken = Broken("database.broken", f"The writer failed ({error!r}).")
-                for item in group:
-                    item.error = self._broken
-            for item in group:
-                item.answer()
-            if last:
-                return
+    def _recovered(self) -> Broken | None:
+        with self._alone:
+            if self._broken is not None:
+                self._reopen()
+            return self._broken
 
-    def _gather(self) -> tuple[list[_Work], bool]:
-        """Waits for the first piece of work, then takes what else has arrived; whether it ends."""
-        item = self._queue.get()
-        group: list[_Work] = []
-        while item is not None:
-            group.append(item)
-            if len(group) == GROUP:
-                return group, False
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return group, False
-        return group, True
-
-    def _serve_group(self, group: list[_Work]) -> None:
-        """Commits what stands between two wishes to recover together."""
-        together: list[_Work] = []
-        for item in group:
-            if item.run is not None:
-                together.append(item)
-                continue
-            self._commit(together)
-            together = []
-            if self._broken is not None and not self._reopen():
-                item.error = self._broken
-        self._commit(together)
-
-    def _commit(self, group: list[_Work]) -> None:
+    def _commit(self, group: list[Work]) -> None:
         """Runs a group as one transaction; each for itself when one of them undid the group."""
-        if not group:
-            return
         if self._broken is not None:
             for item in group:
                 item.error = self._broken
@@ -233,7 +163,7 @@ class SqliteDatabase:
             for item in group:
                 item.result, item.error = None, trouble
 
-    def _transact(self, group: list[_Work]) -> None:
+    def _transact(self, group: list[Work]) -> None:
         connection = self._connection
         tx = SqliteTransaction(connection, self._clock)
         connection.execute("BEGIN IMMEDIATE")
@@ -241,7 +171,7 @@ class SqliteDatabase:
             self._run(item, tx)
         connection.execute("COMMIT")
 
-    def _run(self, item: _Work, tx: SqliteTransaction) -> None:
+    def _run(self, item: Work, tx: SqliteTransaction) -> None:
         """One piece of work inside its own savepoint."""
         connection = self._connection
         item.result = item.error = None
@@ -285,8 +215,8 @@ class SqliteDatabase:
             self._broken = Broken("database.broken", f"A rollback failed ({again}).")
         return trouble
 
-    def _reopen(self) -> bool:
-        """Whether a fresh connection finds the file whole and can bring the log home.
+    def _reopen(self) -> None:
+        """Lifts the fence once a fresh connection finds the file whole and brings the log home.
 
         After a failed fsync the tail of the log may exist in memory only. Checkpointing all of
         it, with its own fsync, makes the file complete without the log.
@@ -306,12 +236,5 @@ class SqliteDatabase:
                 f"The database stays damaged ({why}).",
                 hint="Restore the newest backup with 'mainspring restore'.",
             )
-            return False
+            return
         self._broken = None
-        return True
-
-
-def _closed() -> Unavailable:
-    return Unavailable(
-        "database.unavailable", "The database is closed.", hint="Open the workspace again."
-    )
