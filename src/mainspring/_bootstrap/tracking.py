@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mainspring._adapters.sql.fields import Fields
 from mainspring._adapters.sql.tracking_artifacts import SqlArtifacts
 from mainspring._adapters.sql.tracking_experiments import SqlExperiments
@@ -11,6 +13,8 @@ from mainspring.ports.clock import Clock
 from mainspring.ports.database import Database
 from mainspring.ports.objects import Objects
 from mainspring.tracking import Artifacts, Experiments, LoggedModels, Runs, Tracking
+from mainspring.tracking.active import Started
+from mainspring.tracking.recording import Recorder
 
 
 def open_tracking(database: Database, objects: Objects, clock: Clock) -> Tracking:
@@ -25,3 +29,12 @@ def open_tracking(database: Database, objects: Objects, clock: Clock) -> Trackin
     )
     tracking.experiments.prepare()
     return tracking
+
+
+def open_runs(tracking: Tracking, folder: Path) -> Started:
+    """Runs for training code, with their spool in a folder. Close it before the database."""
+    from mainspring._adapters.spool import FileSpool
+    from mainspring._adapters.surroundings import capture_surroundings
+
+    recorder = Recorder(tracking.runs, FileSpool(folder))
+    return Started(tracking.experiments, tracking.artifacts, recorder, capture_surroundings)

@@ -26,13 +26,14 @@ from mainspring.tracking.types import Batch, Point
 _LEAST_INT: Final = -MAX_INT - 1
 
 
-def check_batch(batch: Batch) -> Batch:
+def check_batch(batch: Batch, *, most_points: int = MAX_METRICS) -> Batch:
     """The batch as it may be stored: long values cut, infinities as the greatest numbers.
 
+    ``most_points`` is the wire's limit; what this process itself logs may come in larger batches.
     Errors: ``tracking.bad_value`` for anything over the limits; a parameter key given twice.
     """
     counts = (len(batch.points), len(batch.params), len(batch.tags))
-    limits = (MAX_METRICS, MAX_PARAMS, MAX_TAGS)
+    limits = (most_points, MAX_PARAMS, MAX_TAGS)
     for what, count, limit in zip(("metrics", "params", "tags"), counts, limits, strict=True):
         if count > limit:
             raise bad(
@@ -40,9 +41,9 @@ def check_batch(batch: Batch) -> Batch:
                 f"but this one has {count}",
                 "Log in several batches.",
             )
-    if sum(counts) > MAX_ENTITIES:
+    if sum(counts) > max(MAX_ENTITIES, most_points):
         raise bad(
-            f"A batch logging request can contain at most {MAX_ENTITIES} entities in all",
+            f"A batch logging request can contain at most {max(MAX_ENTITIES, most_points)} entities in all",
             f"but this one has {sum(counts)}",
             "Log in several batches.",
         )

@@ -22,6 +22,7 @@ from mainspring.tracking.batches import check_batch
 from mainspring.tracking.filters import RUNS, parse, parse_orders
 from mainspring.tracking.inputs import check_datasets, dataset_ref
 from mainspring.tracking.limits import (
+    MAX_METRICS,
     MAX_RUN_NAME,
     MAX_TAG_VALUE,
     bad,
@@ -200,13 +201,15 @@ class Runs:
 
         self.database.write(work)
 
-    def log(self, run_id: str, batch: Batch) -> Future[Mapping[str, int]]:
+    def log(
+        self, run_id: str, batch: Batch, *, most_points: int = MAX_METRICS
+    ) -> Future[Mapping[str, int]]:
         """Resolves once the whole batch is durable; when it fails, nothing of it is stored.
 
         Errors: ``tracking.bad_value`` (at once), and through the future ``tracking.run_not_found``,
         ``tracking.run_deleted``, ``tracking.param_changed``.
         """
-        checked = check_batch(batch)
+        checked = check_batch(batch, most_points=most_points)
 
         def work(tx: Transaction) -> Mapping[str, int]:
             return self.store.log(tx, need_place(self.store, tx, run_id, live=True), checked)

@@ -235,8 +235,10 @@ class SqlRuns:
         ]
         tx.many(_POINT, rows)
         best: dict[int, Row] = {}
-        for row in rows:
-            best[row[1]] = max(best.get(row[1], row), row, key=_age)
+        for row in rows:  # equal in run and field, rows compare by step, time and value
+            known = best.get(row[1])
+            if known is None or row > known:
+                best[row[1]] = row
         tx.many(
             _LATEST,
             [
@@ -304,10 +306,6 @@ class SqlRuns:
 
 def _point(key: str, row: Row) -> Point:
     return Point(key, _NAN if row[3] else row[2], row[1], row[0])
-
-
-def _age(row: Row) -> tuple[int, int, float]:
-    return (row[2], row[3], row[4])
 
 
 def _value(value: float, nan: int) -> float:
