@@ -1,3 +1,83 @@
-"""Mainspring: one system for the whole life of a machine-learning model."""
+"""Mainspring: one system for the whole life of a machine-learning model.
+
+``open()`` gives a workspace; ``step`` and ``pipeline`` mark plain functions that an execution can
+record; the other words define features. Everything heavy is loaded when it is first used.
+
+Example:
+    >>> import mainspring as ms
+    >>> @ms.step
+    ... def double(value: int) -> int:
+    ...     return 2 * value
+    >>> double(21)
+    42
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mainspring._bootstrap.workspace import Workspace
+    from mainspring._bootstrap.workspace import open_workspace as open  # noqa: A004
+    from mainspring.core.errors import MainspringError
+    from mainspring.features import (
+        count,
+        derived,
+        feature_set,
+        highest,
+        latest,
+        lowest,
+        mean,
+        pending,
+        planned,
+        rolling,
+        row,
+        share,
+        total,
+    )
+    from mainspring.pipelines.steps import pipeline, step
 
 __version__ = "0.1.0.dev0"
+__all__ = [
+    "MainspringError",
+    "Workspace",
+    "count",
+    "derived",
+    "feature_set",
+    "highest",
+    "latest",
+    "lowest",
+    "mean",
+    "open",
+    "pending",
+    "pipeline",
+    "planned",
+    "rolling",
+    "row",
+    "share",
+    "step",
+    "total",
+]
+_FEATURES: Final = "mainspring.features.define"
+_HOMES: Final[dict[str, tuple[str, str]]] = {
+    "MainspringError": ("mainspring.core.errors", "MainspringError"),
+    "Workspace": ("mainspring._bootstrap.workspace", "Workspace"),
+    "open": ("mainspring._bootstrap.workspace", "open_workspace"),
+    "pipeline": ("mainspring.pipelines.steps", "pipeline"),
+    "step": ("mainspring.pipelines.steps", "step"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the shop window, loaded from its home on first use."""
+    if name not in __all__:
+        raise AttributeError(f"module 'mainspring' has no attribute {name!r}")
+    module, attribute = _HOMES.get(name, (_FEATURES, name))
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -86,7 +86,7 @@ def paired(
     return _query(
         tables,
         endpoint,
-        "SELECT p.event_time, any_value(k.outcome) AS outcome, "
+        "SELECT p.prediction_id, p.event_time, any_value(k.outcome) AS outcome, "
         f"max(p.score) FILTER (WHERE p.version = {first}) AS first, "
         f"max(p.score) FILTER (WHERE p.version = {second}) AS second "
         "FROM predictions p JOIN known k ON k.prediction_id = p.prediction_id "

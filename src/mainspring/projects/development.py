@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from mainspring.core.digest import digest_of
 from mainspring.core.durations import parse_duration
 from mainspring.core.errors import Conflict
 from mainspring.core.events import Fact, Ref, ref
-from mainspring.core.ids import new_id
 from mainspring.core.time import to_iso
 from mainspring.improvement.comparison import PairedComparison
 from mainspring.improvement.machine import Challenge
@@ -24,8 +24,11 @@ from mainspring.projects.production import CHAMPION
 from mainspring.registry.details import Details
 from mainspring.registry.facts import DataUsed
 from mainspring.registry.types import Because, Version
+from mainspring.training.evaluation import Judging, evaluate
+from mainspring.training.gates import guardrail_verdicts, metric_verdicts
 from mainspring.training.service import Report, Trained
-from mainspring.training.types import Training
+from mainspring.training.table import TrainingTable
+from mainspring.training.vectors import Vector
 
 VERDICT: Final = "verdict"
 WHY: Final = "why"
@@ -92,11 +95,10 @@ class Development:
             search=False,
             progress=parts.progress,
         )
-        compared = self._against_champion(trained, challenge, until)
-        better = compared.verdict == "better"
-        refused = _refusals(trained.report)
-        why = refused[0] if refused else compared.reason
-        tags = {VERDICT: "accepted" if better and not refused else "rejected", WHY: why}
+        compared, lost = self._against_champion(trained, challenge, until)
+        accepted = compared.verdict == "better" and not lost
+        why = lost[0] if lost else compared.reason
+        tags = {VERDICT: "accepted" if accepted else "rejected", WHY: why}
         return self.register(
             trained, key=f"challenge-{challenge.id}", until=until, tags=tags, compared=compared
         )
@@ -112,7 +114,9 @@ class Development:
     ) -> Version:
         """The trained model as the next version; the same key gives the same version again."""
         parts, spec = self.parts, self.parts.project.spec
-        name, run_id = parts.production.model, new_id()
+        name = parts.production.model
+        # The same training again, after a crash, is the same run.
+        run_id = digest_of([name, key, to_iso(until)]).removeprefix("sha256:")[:32]
         parts.registry.models.register(name, description=spec.project.description, exists_ok=True)
         used = self._used()
         manifest, files = build_package(
@@ -153,33 +157,58 @@ class Development:
 
     def _against_champion(
         self, trained: Trained, challenge: Challenge, until: datetime
-    ) -> PairedComparison:
-        """The held-back challenger beside what the champion answered live on the same rows."""
-        parts, rules = self.parts, self.parts.project.spec.comparison
-        test = trained.test
-        since = until - parse_duration(rules.holdout) - timedelta(days=1)
+    ) -> tuple[PairedComparison, list[str]]:
+        """The held-back challenger beside the champion's live answers, and the gates it lost.
+
+        Lost are gates that the champion passes on these rows and the challenger does not. A
+        stretch so hard that both fail is no reason to keep the worse of the two; and who beats
+        the champion need not be asked again about the baseline that the champion beat.
+        """
+        parts, spec = self.parts, self.parts.project.spec
+        test, champion = self._answered(trained, challenge, until)
+        scores = trained.held_back.predict(test.inputs)
+        cut = trained.held_back.decision.threshold if trained.held_back.decision else 0.5
+        compared = parts.production.compare(
+            test.target,
+            champion,
+            scores,
+            test.predicted_at if test.predicted_at is not None else np.array([]),
+            challenge,
+            spec.comparison,
+            threshold=cut,
+        )
+        old = self._failed(test, champion, parts.production.threshold(challenge.champion))
+        new = self._failed(test, scores, cut)
+        return compared, [reason for gate, reason in new.items() if gate not in old]
+
+    def _answered(
+        self, trained: Trained, challenge: Challenge, until: datetime
+    ) -> tuple[TrainingTable, Vector]:
+        """The test rows that the champion answered live, and its answers."""
+        parts = self.parts
+        since = until - parse_duration(parts.project.spec.comparison.holdout) - timedelta(days=1)
+        champion = str(challenge.champion)
         rows = live.paired(
             parts.tables,
             parts.production.endpoint,
-            (str(challenge.champion), str(challenge.champion)),
+            (champion, champion),
             since,
             until,
             now=until,
         )
-        answered = dict(zip(rows["prediction_id"].tolist(), rows["first"].tolist(), strict=True))
-        scores = np.array([answered.get(key, np.nan) for key in test.keys.tolist()])
+        answers = dict(zip(rows["prediction_id"].tolist(), rows["first"].tolist(), strict=True))
+        scores = np.array([answers.get(key, np.nan) for key in trained.test.keys.tolist()])
         both = ~np.isnan(scores)
-        times = test.predicted_at[both] if test.predicted_at is not None else np.array([])
-        cut = trained.held_back.decision.threshold if trained.held_back.decision else 0.5
-        return parts.production.compare(
-            test.target[both],
-            scores[both],
-            trained.test_scores[both],
-            times,
-            challenge,
-            rules,
-            threshold=cut,
-        )
+        return trained.test.take(both), scores[both]
+
+    def _failed(self, test: TrainingTable, scores: Vector, cut: float) -> dict[str, str]:
+        """The metric gates and guardrails that these scores fail, with the reasons."""
+        spec = self.parts.project.spec
+        judging = Judging(task=spec.problem.task, threshold=cut, costs=spec.problem.costs, draws=1)
+        evaluation = evaluate(test.target, scores, judging=judging)
+        verdicts = metric_verdicts(spec.problem, spec.gates, evaluation)
+        verdicts += guardrail_verdicts(spec.problem.guardrails, test, scores, judging)
+        return {one.gate: f"{one.gate}: {one.reason}" for one in verdicts if not one.passed}
 
     def _used(self) -> tuple[Ref, ...]:
         parts = self.parts
@@ -196,6 +225,8 @@ class Development:
         compared: PairedComparison | None,
     ) -> None:
         run = ref("run", run_id)
+        if self.parts.record.about(run):
+            return
         facts: dict[str, Any] = {
             "key": key,
             "until": to_iso(until),
@@ -207,11 +238,6 @@ class Development:
         }
         fact = Fact(kind=events.TRAINED, subject=run, facts=facts, used=used, generated=(run,))
         self.parts.database.write(lambda tx: tx.announce(fact))
-
-
-def training_spec(training: Training, parameters: dict[str, Any]) -> Training:
-    """The training section with these parameters and no search."""
-    return msgspec.structs.replace(training, parameters=parameters)
 
 
 def _refusals(report: Report) -> list[str]:

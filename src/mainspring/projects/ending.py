@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainspring.core.events import ref
 from mainspring.core.time import to_iso
 from mainspring.data.versions import CheckResult
 from mainspring.improvement.machine import Challenge
@@ -49,7 +50,8 @@ class Ending:
         endpoint = parts.production.endpoint
         windows = parts.watch.windows(endpoint)
         challenges = parts.loop.history(endpoint, limit=1000)[::-1]
-        audit = parts.audit.verify()
+        audit = parts.record.verify()
+        objective = ref("objective", spec.project.name)
         answered = live.answered(parts.tables, endpoint, self.begin, self.end, now=self.end)
         return Summary(
             project=spec.project.name,
@@ -64,7 +66,7 @@ class Ending:
             quality=tuple(self._quality()),
             events=audit.events,
             audit_ok=audit.ok,
-            lineage_nodes=parts.lineage.size(),
+            lineage_nodes=len(parts.record.downstream(objective).nodes),
             predictions_served=len(answered["score"]),
             seconds=seconds,
         )
@@ -210,7 +212,7 @@ class Ending:
     def _decisions(self, challenges: list[Challenge]) -> list[Decision]:
         found = []
         for challenge in challenges:
-            for event in self.parts.audit.about(f"challenge:{challenge.id}"):
+            for event in self.parts.record.about(ref("challenge", challenge.id)):
                 move = event.facts.get("to", "requested") or "requested"
                 if move in {"training", "comparing"}:
                     continue

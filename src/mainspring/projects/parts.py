@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mainspring.data.service import Datasets
-from mainspring.governance.audit import Audit
-from mainspring.governance.lineage import Lineage
+from mainspring.governance.service import Record
 from mainspring.improvement.service import Loop
 from mainspring.monitoring.service import Watch
 from mainspring.pipelines.service import Executions
@@ -47,8 +46,7 @@ class Parts:
     executions: Executions
     watch: Watch
     loop: Loop
-    audit: Audit
-    lineage: Lineage
+    record: Record
     production: Production
     clock: SettableClock
     progress: Progress

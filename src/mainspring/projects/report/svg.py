@@ -130,8 +130,8 @@ def _ticks(series: Sequence[Series], *, zero: bool) -> list[float]:
     low, high = min(values), max(values)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
-    elif low == high:
-        low, high = low - 0.5, high + 0.5
+    if low == high:
+        low, high = (0.0, 1.0) if zero else (low - 0.5, high + 0.5)
     return nice_ticks(low, high)
 
 
