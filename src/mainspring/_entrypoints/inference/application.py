@@ -17,7 +17,7 @@ from mainspring._entrypoints.inference.answering import Answering
 from mainspring._entrypoints.inference.control import Control
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Metrics
-from mainspring._entrypoints.inference.packing import pack, read_body
+from mainspring._entrypoints.inference.packing import Intake, pack
 from mainspring.core.errors import Broken, Denied, Invalid, MainspringError, NotFound
 from mainspring.serving.traffic import versioned
 
@@ -46,6 +46,7 @@ class Gateway:
         self._control = control
         self._metrics = metrics
         self._doors = doors
+        self._intake = Intake()
 
     def close(self) -> None:
         """Lets the models' threads end."""
@@ -85,7 +86,7 @@ class Gateway:
             case _:
                 raise _nothing("POST", path)
         endpoint = self._fleet.endpoint(unquote(name))
-        body = await read_body(incoming, headers)
+        body = await self._intake.read(incoming, headers)
         asked = protocol.read_infer(body, headers, endpoint, version)
         answer = await self._answering.answer(endpoint, asked.question)
         return protocol.write_infer(endpoint, asked, answer)
@@ -171,7 +172,7 @@ class Gateway:
     ) -> Response:
         name = parts[1] if parts[0] == "endpoints" else self._only(scope.query_string)
         endpoint = self._fleet.endpoint(name)
-        body = await read_body(incoming, headers)
+        body = await self._intake.read(incoming, headers)
         question = invocations.read_invocation(body, headers, endpoint)
         answer = await self._answering.answer(endpoint, question)
         return invocations.write_invocation(endpoint, answer)
@@ -204,7 +205,7 @@ class Gateway:
                 raise _nothing(scope.method, scope.path)
         _check_near(scope.client)
         self._control.admit(headers)
-        body = await read_body(incoming, headers)
+        body = await self._intake.read(incoming, headers)
         method = "DELETE" if parts[-1] == "unload" else scope.method
         revision = headers.get("if-match")
         loop = asyncio.get_running_loop()
