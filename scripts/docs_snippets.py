@@ -11,7 +11,8 @@ What is run is told by the first word after the fence:
 * any block with ``file=NAME`` after the first word is written to that file and not run.
 * every other block is shown only.
 
-``...`` in expected output stands for any text in its line; alone on a line for any lines.
+A block inside an HTML comment is run too: it prepares what the page takes for granted. ``$DOCS`` is
+the folder of the documentation. ``...`` in expected output stands for any text in its line; alone on a line for any lines.
 """
 
 from __future__ import annotations
@@ -250,6 +251,7 @@ def _environment(folder: Path) -> dict[str, str]:
     programs = str(Path(sys.executable).parent)
     path = f"{programs}{os.pathsep}{kept.get('PATH', os.defpath)}"
     mine = {"PATH": path, "HOME": str(folder), "LOGNAME": "you", "USER": "you", "COLUMNS": "100"}
+    mine["DOCS"] = str(Path(__file__).resolve().parent.parent / "docs")
     return {**kept, **mine, "PYTHONPATH": "", "PYTHONWARNINGS": "error"}
 
 
