@@ -41,6 +41,18 @@ def test_nothing_acknowledged_is_lost_over_many_deaths(kind, start, seed, tmp_pa
     _rounds(kind, 25, start, seed, tmp_path)
 
 
+def test_two_processes_share_a_table_until_both_are_killed(start, tmp_path):
+    """Appends of two processes are versions of one table; none is lost, none shares a number."""
+    writers = [start(tmp_path, "tables", first) for first in (0, 10_000)]
+    for writer in writers:
+        writer.acknowledge(8)
+    for writer in writers:
+        writer.kill()
+    versions = [version for writer in writers for version in writer.acked.values()]
+    assert len(versions) == len(set(versions))
+    check_tables(tmp_path, writers[0].acked | writers[1].acked)
+
+
 @pytest.fixture
 def job(tmp_path):
     """A database with one job in it."""
