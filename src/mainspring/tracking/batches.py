@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import copysign, isinf
 from typing import Final
 
 from msgspec.structs import replace
@@ -67,13 +68,22 @@ def check_points(points: Sequence[Point]) -> tuple[Point, ...]:
     for key in {point[0] for point in points}:
         check_key(key)
         check_text("The name of a metric", key)
-    for key, _, step, time_ms in points:
-        if not (_LEAST_INT <= step <= MAX_INT and 0 <= time_ms <= MAX_INT):
-            raise bad(
-                f"Metric {key!r}",
-                "has a step or timestamp out of range",
-                "Steps are 64-bit integers, timestamps milliseconds since 1970.",
-            )
-    if any(abs(point[1]) > MAX_FLOAT for point in points):
-        points = [p._replace(value=max(-MAX_FLOAT, min(MAX_FLOAT, p.value))) for p in points]
+    if points:
+        _check_range([point[2] for point in points], "step", _LEAST_INT)
+        _check_range([point[3] for point in points], "timestamp", 0)
+    if any(map(isinf, [point[1] for point in points])):
+        points = [Point(key, _finite(value), *rest) for key, value, *rest in points]
     return tuple(points)
+
+
+def _check_range(numbers: Sequence[int], what: str, least: int) -> None:
+    if min(numbers) < least or max(numbers) > MAX_INT:
+        raise bad(
+            f"A metric's {what}",
+            "is out of range",
+            "Steps are 64-bit integers, timestamps milliseconds since 1970.",
+        )
+
+
+def _finite(value: float) -> float:
+    return copysign(MAX_FLOAT, value) if isinf(value) else value
