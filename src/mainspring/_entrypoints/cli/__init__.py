@@ -41,7 +41,7 @@ def build_parser(noun: str | None) -> argparse.ArgumentParser:
 
 def _more(documentation: str | None) -> str:
     """What a noun's file tells of it, below its first line."""
-    return (documentation or "").partition("\n")[2].strip()
+    return (documentation or "").partition("\n")[2].strip("\n").rstrip()
 
 
 def _noun(arguments: Sequence[str]) -> str | None:
@@ -81,8 +81,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str], output: Output) -> int:
     noun = _noun(words)
     if noun is None and not {"-h", "--help", "--version"} & set(words):
-        build_parser(None).print_help()
-        return 0 if not words else 2
+        parser = build_parser(None)
+        if not words:
+            parser.print_help()
+            return 0
+        parser.parse_args(words)
+        raise Invalid(
+            "cli.wrong_use",
+            "Say what to do: mainspring NOUN VERB.",
+            hint="'mainspring --help' lists the nouns.",
+        )
     if noun is not None and noun not in COMMANDS:
         raise Invalid(
             "cli.no_such_command",

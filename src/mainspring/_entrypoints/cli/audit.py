@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mainspring.governance.audit import AuditReport
-    from mainspring.governance.ports import EventLog, Head
+    from mainspring.governance.ports import Head
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run_log(arguments: argparse.Namespace, output: Output) -> int:
     """Lists events."""
-    from mainspring.core.events import KINDS, EventKind
+    from mainspring.core.events import EventKind
     from mainspring.core.names import did_you_mean
 
     kind = EventKind(arguments.kind) if arguments.kind else None
@@ -58,8 +58,8 @@ def run_log(arguments: argparse.Namespace, output: Output) -> int:
         found = workspace.record(
             lambda log: log.newest(before=arguments.before, kind=kind, limit=arguments.limit)
         )
-        known = _kinds(workspace.record(_recent)) | set(KINDS) if kind and not found else set()
-    if kind and not found and kind not in known:
+    known = _declared_kinds() if kind and not found else ()
+    if kind and known and kind not in known:
         raise NotFound(
             "governance.unknown_kind",
             f"No event is of the kind {arguments.kind[:80]!r}.",
@@ -68,21 +68,28 @@ def run_log(arguments: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.document({"events": found})
         return 0
-    output.table(
-        ("number", "time (UTC)", "who", "what", "subject", "told"),
-        [(e.sequence, e.time, e.actor, e.kind, e.subject, _told(e.facts)) for e in found],
-    )
+    for event in found:
+        when = f"{event.time:%Y-%m-%d %H:%M}"
+        output.line(f"{event.sequence:>7}  {when}  {event.kind}  {event.subject}")
+        told = f": {_told(event.facts)}" if event.facts else ""
+        output.paragraph(f"by {event.actor}{told}", indent="         ")
     if not found:
         output.note("No event yet.")
     return 0
 
 
-def _recent(log: EventLog) -> list[Any]:
-    return log.newest(limit=1000)
+def _declared_kinds() -> tuple[str, ...]:
+    """Every kind that a stage declares."""
+    import pkgutil
+    from importlib import import_module, util
 
+    import mainspring
+    from mainspring.core.events import KINDS
 
-def _kinds(events: list[Any]) -> set[str]:
-    return {event.kind for event in events}
+    for stage in pkgutil.iter_modules(mainspring.__path__, "mainspring."):
+        if stage.ispkg and util.find_spec(f"{stage.name}.events"):
+            import_module(f"{stage.name}.events")
+    return tuple(KINDS)
 
 
 def _told(facts: dict[str, Any]) -> str:

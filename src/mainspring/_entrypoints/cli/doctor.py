@@ -1,6 +1,7 @@
 """``mainspring doctor``: what is wrong with this installation or workspace, and what to do.
 
-It looks and changes nothing. Exit code 1 when something is wrong; a warning alone is 0.
+It only looks (though an older database is first brought to this version, as by any command). Exit
+code 1 when something is wrong; a warning alone is 0.
 """
 
 from __future__ import annotations

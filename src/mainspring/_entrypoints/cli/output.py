@@ -82,6 +82,7 @@ class Output:
         """
         if self.as_json:
             return
+        rows = [list(row) for row in rows]
         cells = [[shown(cell(value)) for value in row] for row in rows]
         if not cells:
             return
@@ -91,7 +92,11 @@ class Output:
             for i, heading in enumerate(headings)
         ]
         if sys.stdout.isatty():
-            widths = _fitted(widths, numeric, _width())
+            whole = [
+                right or any(isinstance(row[i], datetime) for row in rows)
+                for i, right in enumerate(numeric)
+            ]
+            widths = _fitted(widths, whole, _width())
         for row in [list(headings), *cells]:
             parts = [
                 text.rjust(width) if right else _cut(text, width).ljust(width)
@@ -171,11 +176,11 @@ def _wrapped(text: str, first: str, rest: str) -> str:
     return found or first.rstrip()
 
 
-def _fitted(widths: list[int], numeric: list[bool], width: int) -> list[int]:
-    """The widths with the widest texts cut until a row is a line."""
+def _fitted(widths: list[int], whole: list[bool], width: int) -> list[int]:
+    """The widths with the widest texts cut until a row is a line; numbers and moments stay whole."""
     over = sum(widths) + 2 * (len(widths) - 1) - width
     while over > 0:
-        texts = [(size, i) for i, size in enumerate(widths) if not numeric[i]]
+        texts = [(size, i) for i, size in enumerate(widths) if not whole[i]]
         widest, at = max(texts, default=(0, 0))
         if widest <= _LEAST_WIDTH:
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from mainspring._entrypoints.cli.output import Output
@@ -21,11 +21,21 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
+        if message.endswith("required: VERB"):
+            raise Invalid(
+                "cli.wrong_use",
+                f"Say what to do: {self.prog} VERB.",
+                hint=f"There are {', '.join(self._verbs())}; '{self.prog} --help' tells of each.",
+            )
         raise Invalid(
             "cli.wrong_use",
             f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '?')) else '.'}",
             hint=f"See '{self.prog.partition(' [')[0]} --help'.",
         )
+
+    def _verbs(self) -> list[str]:
+        found = (action.choices for action in self._actions if action.dest == "verb")
+        return [str(verb) for choices in found for verb in choices or ()]
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -97,8 +107,3 @@ def split_version(text: str) -> tuple[str, int | None]:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
-
-
-def choices(words: Iterable[str]) -> str:
-    """Words as a help text lists them."""
-    return ", ".join(words)

@@ -1,0 +1,162 @@
+"""What holds for every command: help, exit codes, one document, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mainspring._entrypoints.cli import build_parser
+from mainspring._entrypoints.cli.commands import COMMANDS
+from mainspring._entrypoints.cli.completion import below
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "src" / "mainspring" / "_entrypoints" / "cli"
+FRAME = {"__init__", "commands", "opening", "output", "parser"}
+
+
+def verbs():
+    for noun in COMMANDS:
+        parser = below(build_parser(noun))[noun]
+        yield from ((noun, verb) for verb in below(parser))
+
+
+def run(*words, cwd=None, **settings):
+    return subprocess.run(
+        [sys.executable, "-m", "mainspring", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=60,
+        **settings,
+    )
+
+
+def test_every_noun_has_its_file_and_every_file_its_noun():
+    """A noun in the table works: its module is there; and no module is out of reach."""
+    files = {path.stem for path in FOLDER.glob("*.py")} - FRAME
+    assert {command.module for command in COMMANDS.values()} <= files
+
+
+@pytest.mark.parametrize("noun", COMMANDS)
+def test_help_of_every_noun(cli, noun):
+    """``NOUN --help`` tells what it does, and is in the overview and in the reference."""
+    told = cli(noun, "--help")
+    assert told.code == 0
+    assert noun in told.out
+    assert not told.err
+    assert f"  {noun}" in cli("--help").out
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text("utf-8")
+    assert f"### {noun}\n" in page
+
+
+@pytest.mark.parametrize(("noun", "verb"), list(verbs()))
+def test_help_of_every_verb(cli, noun, verb):
+    """``NOUN VERB --help`` works, every argument is explained, listings take --json."""
+    told = cli(noun, verb, "--help")
+    assert told.code == 0
+    parser = below(below(build_parser(noun))[noun])[verb]
+    options = {name for action in parser._actions for name in action.option_strings}
+    assert "--json" in options or (noun, verb) == ("audit", "export")
+    assert (parser.description or "")[:1].isupper()
+
+
+def test_wrong_use_ends_with_two_and_the_next_step(cli):
+    """A misspelt noun, verb or option is answered with the nearest one, never a traceback."""
+    for words, said in (
+        (["dta"], "'data'"),
+        (["data", "lst"], "'ls'"),
+        (["data"], "ls, show"),
+        (["data", "ls", "--jsn"], "--jsn"),
+        (["--workspace"], "expected one argument"),
+    ):
+        answer = cli(*words)
+        assert answer.code == 2, words
+        assert said in answer.err, words
+        assert not answer.out
+
+
+def test_an_error_with_json_is_one_document(cli):
+    """With --json standard output holds one document, also when the command fails."""
+    answer = cli("data", "ls", "--json")
+    assert answer.code == 3
+    assert answer.document["error"]["code"] == "workspace.not_found"
+    assert answer.document["error"]["hint"]
+    assert cli("data", "nonsense", "--json").document["error"]["kind"] == "invalid"
+
+
+def test_looking_around_makes_nothing(cli, tmp_path):
+    """A listing outside a project says so and leaves no folder behind."""
+    assert cli("models", "ls").code == 3
+    assert cli("config", "show").code == 0
+    assert cli("doctor").code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_workspace_may_be_named_before_or_behind(ingested, cli, tmp_path, monkeypatch):
+    """--workspace works in front of the noun and behind the verb, from anywhere."""
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ("--workspace", str(ingested), "data", "ls", "--json"),
+        ("data", "ls", "--json", "--workspace", str(ingested)),
+    ):
+        assert cli(*words).document["datasets"][0]["version"] == 1
+
+
+def test_no_server_is_pretended(cli):
+    """A server's address is refused as unavailable instead of being ignored."""
+    assert cli("--url", "http://localhost:1", "data", "ls").code == 5
+
+
+def test_a_closed_pipe_is_no_error(ingested):
+    """``mainspring ... | head`` ends quietly."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "mainspring", "data", "show", "rows"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        cwd=ingested,
+        check=False,
+        timeout=60,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_program_itself(ingested):
+    """Run as a program: JSON on standard output only, hints elsewhere, the exit code outside."""
+    done = run("data", "ls", "--json", cwd=ingested)
+    assert json.loads(done.stdout)["datasets"][0]["rows"] == 60
+    assert run("data", "show", "nothing", cwd=ingested).returncode == 3
+    assert run("--version").stdout.startswith("mainspring ")
+
+
+def test_control_characters_never_reach_the_terminal(project, cli):
+    """A name with an escape sequence is printed as its code."""
+    answer = cli("data", "show", "a\x1b[2Jb")
+    assert "\x1b" not in answer.err
+    assert answer.code == 3
+
+
+@pytest.mark.slow
+def test_a_listing_starts_quickly(ingested):
+    """A plain listing costs at most twelve bare interpreter starts."""
+
+    def seconds(*command):
+        found = []
+        for _ in range(5):
+            began = time.perf_counter()
+            subprocess.run(command, cwd=ingested, check=True, capture_output=True)
+            found.append(time.perf_counter() - began)
+        return min(found)
+
+    bare = seconds(sys.executable, "-c", "pass")
+    for words in (("models", "ls"), ("alerts", "ls"), ("executions", "ls")):
+        assert seconds(sys.executable, "-m", "mainspring", *words) < 12 * bare + 0.05, words
