@@ -34,6 +34,9 @@ Records go to segments in ``folder/records``; shipping moves the sealed ones int
 
     control.seal_records()
     ship(folder / "records", tables)
+
+Outcomes posted to ``/endpoints/late/outcomes`` travel the same way into ``outcomes/late``. Whole
+tables are scored by :func:`score_table`; versions leave the house by ``serving.packaging``.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from mainspring.serving.batch import BatchJob, score_table
     from mainspring.serving.client import GatewayClient, GatewayControl
     from mainspring.serving.golden import GOLDEN_FILE, golden_bytes
     from mainspring.serving.model import ServedModel, load_model
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GOLDEN_FILE",
+    "BatchJob",
     "GatewayClient",
     "GatewayControl",
     "Route",
@@ -60,11 +65,13 @@ __all__ = [
     "inputs_table",
     "load_model",
     "prediction_table",
+    "score_table",
     "ship",
 ]
 
 # Loaded on first use: importing a stage must not import numpy.
 _HOMES: Final = {
+    "BatchJob": "batch",
     "GOLDEN_FILE": "golden",
     "GatewayClient": "client",
     "GatewayControl": "client",
@@ -76,6 +83,7 @@ _HOMES: Final = {
     "inputs_table": "shipping",
     "load_model": "model",
     "prediction_table": "shipping",
+    "score_table": "batch",
     "ship": "shipping",
 }
 

@@ -22,7 +22,7 @@ from typing import Final
 
 from mainspring.core.errors import TimedOut, Unavailable
 from mainspring.core.ids import new_id
-from mainspring.serving.records import MARK, Answered, SegmentEncoder
+from mainspring.serving.records import MARK, Answered, Outcomes, SegmentEncoder
 from mainspring.serving.routes import sync_folder
 
 OPEN_SUFFIX: Final = ".open"
@@ -90,7 +90,7 @@ class Recorder:
         self._limits = limits or RecorderLimits()
         folder.mkdir(parents=True, exist_ok=True)
         self._turn = threading.Condition()
-        self._waiting: list[tuple[Answered, WhenStored | None]] = []
+        self._waiting: list[tuple[Answered | Outcomes, WhenStored | None]] = []
         self._waiting_rows = 0
         self._urgent = self._stopping = False
         self._seals: list[Future[None]] = []
@@ -99,7 +99,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="prediction-records", daemon=True)
         self._thread.start()
 
-    def append(self, answered: Answered, when_stored: WhenStored | None = None) -> bool:
+    def append(self, answered: Answered | Outcomes, when_stored: WhenStored | None = None) -> bool:
         """Whether the rows were taken; False, and counted as lost, when the buffer is full.
 
         ``when_stored`` is called from the writer's thread once the rows are on disk, or with the
@@ -169,7 +169,9 @@ class Recorder:
             segment.size_bytes >= self._limits.segment_bytes or age >= self._limits.segment_seconds
         )
 
-    def _store(self, taken: list[tuple[Answered, WhenStored | None]]) -> Unavailable | None:
+    def _store(
+        self, taken: list[tuple[Answered | Outcomes, WhenStored | None]]
+    ) -> Unavailable | None:
         rows = sum(len(answered.ids) for answered, _ in taken)
         failure: Unavailable | None = None
         try:

@@ -7,7 +7,7 @@ A segment is a file of blocks behind an eight-byte mark::
     length u32 | crc32 u32 | MessagePack
     ...
 
-A :class:`Layout` block tells, once per segment, who answers and which inputs follow; a
+An :class:`Outcomes` block holds what became of predictions. A :class:`Layout` block tells, once per segment, who answers and which inputs follow; a
 :class:`Rows` block holds the rows that one variant answered of one request. A file that ends
 inside a block lost its writer there: everything before is whole, the rest never happened.
 
@@ -62,6 +62,16 @@ class Rows(msgspec.Struct, frozen=True, array_like=True, tag=2):
     texts: Sequence[Sequence[str | None]]
 
 
+class Outcomes(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """What became of predictions, as it was reported: one outcome per prediction id."""
+
+    endpoint: str
+    ids: Sequence[str]
+    outcomes: bytes  # float64
+    known_times: bytes  # int64 microseconds
+    received_micros: int
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """Rows that one variant answered, as the gateway hands them to the log.
@@ -82,6 +92,9 @@ class Answered:
     inputs: Mapping[str, NDArray[Any]]
 
 
+_block = msgspec.msgpack.Decoder(Layout | Rows | Outcomes)
+
+
 class SegmentEncoder:
     """The bytes of one segment, block by block; remembers which layouts the segment has told."""
 
@@ -89,8 +102,10 @@ class SegmentEncoder:
         self._known: dict[Layout, int] = {}
         self._encoder = msgspec.msgpack.Encoder()
 
-    def encode(self, answered: Answered) -> bytes:
-        """The blocks to append for some rows."""
+    def encode(self, answered: Answered | Outcomes) -> bytes:
+        """The blocks to append for some rows, or for some outcomes."""
+        if isinstance(answered, Outcomes):
+            return self._block(answered)
         layout, told = answered.layout, b""
         number = self._known.get(layout)
         if number is None:
@@ -98,7 +113,7 @@ class SegmentEncoder:
             told = self._block(msgspec.structs.replace(layout, number=number))
         return told + self._block(_rows(number, answered))
 
-    def _block(self, value: Layout | Rows) -> bytes:
+    def _block(self, value: Layout | Rows | Outcomes) -> bytes:
         payload = self._encoder.encode(value)
         return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 
@@ -108,6 +123,22 @@ def read_blocks(data: bytes) -> Iterator[tuple[int, Layout, Rows]]:
 
     Errors: ``serving.segment_corrupt`` when the bytes are no segment at all.
     """
+    layouts: dict[int, Layout] = {}
+    for end, block in _blocks(data):
+        if isinstance(block, Layout):
+            layouts[block.number] = block
+        elif isinstance(block, Rows):
+            yield end, layouts[block.layout], block
+
+
+def read_outcomes(data: bytes) -> Iterator[Outcomes]:
+    """The outcomes of a segment, in the order they were reported."""
+    for _, block in _blocks(data):
+        if isinstance(block, Outcomes):
+            yield block
+
+
+def _blocks(data: bytes) -> Iterator[tuple[int, Layout | Rows | Outcomes]]:
     if not data.startswith(MARK):
         if MARK.startswith(data):  # its writer died before the mark was whole
             return
@@ -116,13 +147,8 @@ def read_blocks(data: bytes) -> Iterator[tuple[int, Layout, Rows]]:
             "The file is not a segment of prediction records.",
             hint="Move it out of the records folder and look at it.",
         )
-    layouts: dict[int, Layout] = {}
     for end, payload in _payloads(data):
-        block = msgspec.msgpack.decode(payload, type=Layout | Rows)
-        if isinstance(block, Layout):
-            layouts[block.number] = block
-        else:
-            yield end, layouts[block.layout], block
+        yield end, _block.decode(payload)
 
 
 def whole_bytes(data: bytes) -> int:
@@ -133,6 +159,16 @@ def whole_bytes(data: bytes) -> int:
     for at, _ in _payloads(data):
         end = at
     return end
+
+
+def outcomes_frame(reported: Outcomes) -> dict[str, NDArray[Any]]:
+    """The columns of reported outcomes."""
+    return {
+        "prediction_id": _texts(reported.ids),
+        "outcome": np.frombuffer(reported.outcomes, dtype="<f8").astype(np.float64),
+        "known_at": np.frombuffer(reported.known_times, dtype="<i8").astype("datetime64[us]"),
+        "received_at": np.full(len(reported.ids), reported.received_micros, dtype="datetime64[us]"),
+    }
 
 
 def answers_frame(layout: Layout, rows: Rows) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,8 @@
 
 Two kinds of tables: ``predictions/ENDPOINT`` holds what was answered, in the same columns for
 ever; ``predictions/ENDPOINT/inputs-DIGEST`` holds what was asked, one table per set of inputs,
-because models come and go with their features. ``prediction_id`` joins them.
+because models come and go with their features. ``prediction_id`` joins them; and, with
+``outcomes/ENDPOINT``, what became of them.
 
 A table's own token makes a segment count once, however often shipping dies between the append and
 the removal of the file. A prediction whose id the caller gave may stand in two segments, because
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from mainspring.core.digest import digest_of, sha256
 from mainspring.core.schema import Signature
 from mainspring.ports.tables import Tables, TableVersion
-from mainspring.serving.records import Layout
+from mainspring.serving.records import Layout, outcomes_frame, read_outcomes
 from mainspring.serving.segments import (
     RecordBatch,
     read_segment,
@@ -50,6 +51,14 @@ def prediction_table(endpoint: str) -> str:
     return f"predictions/{endpoint}"
 
 
+def outcome_table(endpoint: str) -> str:
+    """The name of the table with what became of an endpoint's predictions.
+
+    An outcome that is corrected later is one more row; readers take the newest they may know.
+    """
+    return f"outcomes/{endpoint}"
+
+
 def inputs_table(endpoint: str, signature: Signature) -> str:
     """The name of the table with the inputs of an endpoint's predictions by such a model."""
     return _inputs_table(
@@ -75,7 +84,8 @@ def ship(folder: Path, tables: Tables) -> Shipped:
 
 
 def _ship_segment(path: Path, tables: Tables) -> int:
-    token = f"{path.stem}:{sha256(path.read_bytes())}"
+    data = path.read_bytes()
+    token = f"{path.stem}:{sha256(data)}"
     batches = list(read_segment(path))
     for name, some in _by(batches, _inputs_of).items():
         if name is not None:
@@ -84,7 +94,17 @@ def _ship_segment(path: Path, tables: Tables) -> int:
     for name, some in _by(batches, lambda layout: prediction_table(layout.endpoint)).items():
         shipment = _Shipment(some, [b.answers() for b in some], _ANSWER_KEY)
         rows += _append(tables, name, shipment, token)
+    _ship_outcomes(tables, data, token)
     return rows
+
+
+def _ship_outcomes(tables: Tables, data: bytes, token: str) -> None:
+    by_endpoint: dict[str, list[Columns]] = {}
+    for reported in read_outcomes(data):
+        by_endpoint.setdefault(reported.endpoint, []).append(outcomes_frame(reported))
+    for endpoint, frames in by_endpoint.items():
+        frame = {name: np.concatenate([f[name] for f in frames]) for name in frames[0]}
+        tables.append(outcome_table(endpoint), frame, token=token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from mainspring.serving.live import (
 )
 from mainspring.serving.model import Scores
 from mainspring.serving.recorder import Recorder
-from mainspring.serving.records import Answered
+from mainspring.serving.records import Answered, Outcomes
 
 # A canary that fails this way is replaced by the champion for the request; a request that is
 # itself wrong (Invalid) fails with every variant, so it is not tried again.
@@ -112,7 +112,11 @@ class Answering:
             failed.set_exception(error)
             return failed
 
-    async def _keep(self, records: list[Answered], *, durable: bool) -> None:
+    async def report(self, outcomes: Outcomes) -> None:
+        """The outcomes are on disk when this returns. Errors: ``serving.records_not_stored``."""
+        await self._keep([outcomes], durable=True)
+
+    async def _keep(self, records: Sequence[Answered | Outcomes], *, durable: bool) -> None:
         if not durable:
             for record in records:
                 self._recorder.append(record)

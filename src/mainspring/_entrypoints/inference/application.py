@@ -17,6 +17,7 @@ from mainspring._entrypoints.inference.answering import Answering
 from mainspring._entrypoints.inference.control import Control
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring._entrypoints.inference.outcomes import read_outcomes
 from mainspring._entrypoints.inference.packing import Intake, pack
 from mainspring.core.errors import Broken, Denied, Invalid, MainspringError, NotFound
 from mainspring.serving.traffic import versioned
@@ -102,8 +103,8 @@ class Gateway:
             return await self._manage(scope, parts, headers, incoming)
         self._doors.admit(None, headers)
         match (scope.method, *parts):
-            case ("POST", "invocations") | ("POST", "endpoints", _, "invocations"):
-                return await self._invoke(scope, parts, headers, incoming)
+            case ("POST", "invocations") | ("POST", "endpoints", _, "invocations" | "outcomes"):
+                return await self._posted(scope, parts, headers, incoming)
             case ("GET", "metrics"):
                 return text_response(self._metrics.exposition(self._gauges()))
             case ("GET" | "POST", "v2", "repository", "index"):
@@ -167,12 +168,15 @@ class Gateway:
             version is None or any(v.version == version for v in endpoint.route.variants)
         )
 
-    async def _invoke(
+    async def _posted(
         self, scope: Any, parts: list[str], headers: dict[str, str], incoming: Any
     ) -> Response:
         name = parts[1] if parts[0] == "endpoints" else self._only(scope.query_string)
         endpoint = self._fleet.endpoint(name)
         body = await self._intake.read(incoming, headers)
+        if parts[-1] == "outcomes":
+            await self._answering.report(read_outcomes(body, name))
+            return json_response({})
         question = invocations.read_invocation(body, headers, endpoint)
         answer = await self._answering.answer(endpoint, question)
         return invocations.write_invocation(endpoint, answer)
