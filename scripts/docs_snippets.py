@@ -117,7 +117,7 @@ def _lines_match(wanted: list[str], seen: list[str]) -> bool:
         return any(_lines_match(wanted[1:], seen[i:]) for i in range(len(seen) + 1))
     if not seen:
         return False
-    first = ".*".join(map(re.escape, wanted[0].split("...")))
+    first = ".*".join(re.escape(part) for part in re.split(r" ?\.\.\. ?", wanted[0]))
     return re.fullmatch(first, seen[0]) is not None and _lines_match(wanted[1:], seen[1:])
 
 
