@@ -208,6 +208,26 @@ def test_a_killed_gateway_keeps_what_it_said_was_durable(own_gateway):
     assert len(kept) == len(set(kept))
 
 
+def test_a_killed_gateway_loses_at_most_the_stated_window(own_gateway):
+    """Without waiting for the disk, only the last moments before a kill -9 may be missing."""
+    own_gateway.deploy("late", champion(own_gateway.constant(0.5), "0.5"))
+    window_seconds = 0.05 + 1.0  # the flush of this gateway, and room for one slow sync
+    answered: list[tuple[float, str]] = []
+    started = time.monotonic()
+    while time.monotonic() - started < window_seconds + 0.3:
+        name = new_id()
+        own_gateway.client.predict("late", rows(1), ids=[name])
+        answered.append((time.monotonic(), name))
+    own_gateway.stop(signal.SIGKILL)
+    killed = time.monotonic()
+    seal_abandoned(own_gateway.folder / "records")
+    kept = [name for name, _, _ in records(own_gateway.folder)]
+    due = [name for moment, name in answered if moment < killed - window_seconds]
+    assert due
+    assert set(due) <= set(kept)
+    assert len(kept) == len(set(kept))
+
+
 def test_a_client_survives_a_restart(own_gateway):
     """A request with ids is asked again on a new connection; the caller notices nothing."""
     own_gateway.deploy("late", champion(own_gateway.constant(0.1)))
