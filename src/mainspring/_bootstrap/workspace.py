@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from mainspring._adapters.clock import SystemClock
 from mainspring._bootstrap.folder import PROJECT_FILE, find_project, find_workspace
@@ -41,6 +41,16 @@ if TYPE_CHECKING:
     from mainspring.training.service import Trainer
 
 T = TypeVar("T")
+
+
+class _Later:
+    """Stands for something that is made when it is first used."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._make(), name)
 
 
 class Workspace:
@@ -135,6 +145,11 @@ class Workspace:
             spill=self.folder / "spill",
         )
 
+    @property
+    def _tables_later(self) -> Tables:
+        """The tables, opened by the first use: listings read the database alone."""
+        return cast("Tables", _Later(lambda: self.tables))
+
     def _place(self, name: str) -> Path:
         value = str(self.setting(name))
         if value.startswith("s3://"):
@@ -163,7 +178,7 @@ class Workspace:
         from mainspring._adapters.sql.data import SqlDatasetStore
         from mainspring.data.service import Datasets
 
-        return Datasets(self.database, self.tables, SqlDatasetStore(), self.clock)
+        return Datasets(self.database, self._tables_later, SqlDatasetStore(), self.clock)
 
     @cached_property
     def features(self) -> FeatureViews:
@@ -172,7 +187,7 @@ class Workspace:
         from mainspring.features.service import FeatureViews
 
         return FeatureViews(
-            self.database, self.tables, self.datasets, SqlFeatureStore(), self.clock
+            self.database, self._tables_later, self.datasets, SqlFeatureStore(), self.clock
         )
 
     @cached_property
@@ -213,7 +228,7 @@ class Workspace:
         from mainspring._adapters.sql.monitoring import SqlMonitorStore
         from mainspring.monitoring.service import Watch
 
-        return Watch(self.database, self.tables, SqlMonitorStore(), self.clock)
+        return Watch(self.database, self._tables_later, SqlMonitorStore(), self.clock)
 
     @cached_property
     def loop(self) -> Loop:
