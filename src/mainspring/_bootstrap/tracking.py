@@ -6,13 +6,14 @@ from pathlib import Path
 
 from mainspring._adapters.sql.fields import Fields
 from mainspring._adapters.sql.tracking_artifacts import SqlArtifacts
+from mainspring._adapters.sql.tracking_charts import SqlCharts
 from mainspring._adapters.sql.tracking_experiments import SqlExperiments
 from mainspring._adapters.sql.tracking_models import SqlModels
 from mainspring._adapters.sql.tracking_runs import SqlRuns
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Database
 from mainspring.ports.objects import Objects
-from mainspring.tracking import Artifacts, Experiments, LoggedModels, Runs, Tracking
+from mainspring.tracking import Artifacts, Charts, Experiments, LoggedModels, Runs, Tracking
 from mainspring.tracking.active import Started
 from mainspring.tracking.recording import Recorder
 
@@ -20,12 +21,13 @@ from mainspring.tracking.recording import Recorder
 def open_tracking(database: Database, objects: Objects, clock: Clock) -> Tracking:
     """The stage's services, with the experiment "Default" there. The database is migrated."""
     fields = Fields()
-    experiments = SqlExperiments()
+    experiments, runs = SqlExperiments(), SqlRuns(dialect=database.dialect, fields=fields)
     tracking = Tracking(
         experiments=Experiments(database, experiments, clock),
-        runs=Runs(database, SqlRuns(dialect=database.dialect, fields=fields), experiments, clock),
+        runs=Runs(database, runs, experiments, clock),
         models=LoggedModels(database, SqlModels(fields), experiments, clock),
         artifacts=Artifacts(database, SqlArtifacts(), objects, clock),
+        charts=Charts(database, runs, SqlCharts(fields)),
     )
     tracking.experiments.prepare()
     return tracking

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mainspring.tracking.artifacts import Artifacts
+from mainspring.tracking.charts import Charts
 from mainspring.tracking.experiments import Experiments
 from mainspring.tracking.models import LoggedModels
 from mainspring.tracking.runs import Runs
@@ -28,11 +29,13 @@ class Tracking:
     runs: Runs
     models: LoggedModels
     artifacts: Artifacts
+    charts: Charts
 
 
 __all__ = [
     "Artifacts",
     "Batch",
+    "Charts",
     "DatasetInput",
     "Experiment",
     "Experiments",

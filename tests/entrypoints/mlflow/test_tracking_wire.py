@@ -192,3 +192,39 @@ def test_what_clients_look_at_first(wire: Wire) -> None:
     assert wire.http.get("/version").text.startswith("3.")
     info = wire.http.get("/api/3.0/mlflow/server-info").json()
     assert (info["workspaces_enabled"], info["multipart_uploads_enabled"]) == (False, False)
+
+
+def test_many_histories_thinned_alike(wire: Wire) -> None:
+    """Runs are sampled at the same steps, each with its own first and last."""
+    runs = [wire.new_run(), wire.new_run()]
+    for run_id, count in zip(runs, (100, 51), strict=True):
+        metrics = [{"key": "m", "value": i, "timestamp": i, "step": i} for i in range(count)]
+        wire.post("runs/log-batch", run_id=run_id, metrics=metrics)
+    asked = {"run_ids": runs, "metric_key": "m", "max_results": 10}
+    found = wire.get("metrics/get-history-bulk-interval", **asked)["metrics"]
+    steps = {run: [m["step"] for m in found if m["run_id"] == run] for run in runs}
+    assert steps[runs[0]] == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
+    assert steps[runs[1]] == [0, 11, 22, 33, 44, 50]
+    part = wire.get("metrics/get-history-bulk-interval", **asked, start_step=5, end_step=7)[
+        "metrics"
+    ]
+    assert [m["step"] for m in part] == [5, 6, 7] * 2
+    whole = wire.get("metrics/get-history-bulk", run_id=runs, metric_key="m")["metrics"]
+    assert len(whole) == 151
+    for bad in ("max_results=0", "start_step=1", "start_step=3&end_step=1", "max_results=2501"):
+        path = f"metrics/get-history-bulk-interval?run_ids={runs[0]}&metric_key=m&{bad}"
+        assert wire.refused(path, method="GET")[0] == 400
+
+
+def test_datasets_to_choose_from(wire: Wire) -> None:
+    """The datasets that an experiment's runs named, with their contexts."""
+    made = wire.post("experiments/create", name=new_id())["experiment_id"]
+    for context in ("train", "test"):
+        dataset = {"name": "d", "digest": "x", "source_type": "s", "source": "y"}
+        tags = [{"key": "mlflow.data.context", "value": context}]
+        inputs = [{"dataset": dataset, "tags": tags}]
+        wire.post("runs/log-inputs", run_id=wire.new_run(experiment_id=made), datasets=inputs)
+    found = wire.post("experiments/search-datasets", experiment_ids=[made])["dataset_summaries"]
+    same = {"experiment_id": made, "name": "d", "digest": "x"}
+    assert found == [{**same, "context": "test"}, {**same, "context": "train"}]
+    assert wire.refused("experiments/search-datasets", {})[0] == 400

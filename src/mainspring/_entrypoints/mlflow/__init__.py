@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mainspring._entrypoints._http import Mount
 from mainspring._entrypoints.mlflow.artifacts import ArtifactRoutes
+from mainspring._entrypoints.mlflow.charts import ChartRoutes
 from mainspring._entrypoints.mlflow.errors import encode_error
 from mainspring._entrypoints.mlflow.experiments import ExperimentRoutes
 from mainspring._entrypoints.mlflow.logged_models import LoggedModelRoutes
@@ -37,6 +38,7 @@ def mlflow_mount(tracking: Tracking, registry: Registry) -> Mount:
         *RunRoutes(tracking.runs).routes(),
         *LoggingRoutes(tracking.runs).routes(),
         *ArtifactRoutes(tracking, registry).routes(),
+        *ChartRoutes(tracking).routes(),
         *LoggedModelRoutes(tracking).routes(),
         *RegisteredModelRoutes(registry).routes(),
         *ModelVersionRoutes(registry, tracking).routes(),
