@@ -8,10 +8,10 @@ numbers are added here too, so the comparison is to the bit.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mainspring.core.time import from_micros
 from mainspring.data.sql import literal, names, quoted
@@ -25,13 +25,12 @@ from mainspring.features.types import (
     RollingView,
     RowView,
 )
-from mainspring.features.windows import MINUTE_MICROS, window_label
+from mainspring.features.streams import window_label
 from mainspring.ports.tables import Relation, Tables
 
-if TYPE_CHECKING:
-    Question = Mapping[str, Any]
-
+Row = dict[str, Any]
 _SHOWN = 20
+MINUTE_MICROS = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +53,18 @@ def recomputed(
 ) -> Recomputed:
     """The features of a sample of rows, made again and compared with what is stored."""
     rows = _sample(tables, build, request, relations, (sample, seed))
-    queries = _queries(build, request)
     compared, mismatches = 0, []
-    for row in rows:
-        for columns, sql, needs_keys in queries:
-            if any(row[f"k_{key}"] is None for key in needs_keys):
-                found: Mapping[str, Any] = dict.fromkeys(columns)
-            else:
-                found = _one(tables, sql, row, needs_keys, relations)
-            for column in columns:
-                if f"f_{column}" not in row:
-                    continue
+    for columns, sql, keys in _queries(build, request):
+        kept = [column for column in columns if rows and f"f_{column}" in rows[0]]
+        found = _answers(tables, sql, rows, keys, relations) if kept else {}
+        for row in rows:
+            mine = found.get(row["row_key"], {})
+            for column in kept:
                 compared += 1
-                if _bits(found.get(column)) != _bits(row[f"f_{column}"]):
-                    mismatches.append(
-                        f"{row['row_key']}: {column} is {row[f'f_{column}']}, "
-                        f"recomputed {found.get(column)}"
-                    )
+                stored, again = row[f"f_{column}"], mine.get(column)
+                if _bits(stored) != _bits(again):
+                    difference = f"{row['row_key']}: {column} is {stored}, recomputed {again}"
+                    mismatches.append(difference)
     return Recomputed(len(rows), compared, tuple(mismatches[:_SHOWN]))
 
 
@@ -114,8 +108,38 @@ def _sample(
     return [{name: _plain(values[i]) for name, values in found.items()} for i in range(count)]
 
 
+def _answers(
+    tables: Tables,
+    sql: str,
+    rows: Sequence[Row],
+    keys: tuple[str, ...],
+    relations: Mapping[str, Relation],
+) -> dict[str, dict[str, Any]]:
+    """A view's values for each row that has all keys, by ``row_key``."""
+    import numpy as np
+
+    asking = [row for row in rows if all(row[f"k_{key}"] is not None for key in keys)]
+    if not asking:
+        return {}
+    asked: dict[str, Any] = {
+        "_q_id": np.array([row["row_key"] for row in asking], dtype=object),
+        "_q_t": np.array([int(row["t"] or 0) for row in asking], dtype=np.int64),
+    }
+    for index, key in enumerate(keys):
+        asked[f"_q_k{index}"] = np.array([row[f"k_{key}"] for row in asking], dtype=object)
+    found = tables.query(sql, {**relations, "asked": asked})
+    columns = [name for name in found if name != "_q_id"]
+    return {
+        str(key): {name: _plain(found[name][index]) for name in columns}
+        for index, key in enumerate(found["_q_id"])
+    }
+
+
 def _queries(build: FeatureBuild, request: Request) -> list[tuple[list[str], str, tuple[str, ...]]]:
-    """Per view: its columns, the SQL of one row's values, and the keys it asks by."""
+    """Per view: its columns, the SQL of their values for ``asked``, and the keys it asks by.
+
+    A row feature is its own expression: there is no second way to it.
+    """
     found: list[tuple[list[str], str, tuple[str, ...]]] = []
     for view in build.definition.views:
         if isinstance(view, LatestView):
@@ -126,22 +150,15 @@ def _queries(build: FeatureBuild, request: Request) -> list[tuple[list[str], str
             found.append((*_pending(view, request), tuple(view.keys)))
         elif isinstance(view, PlannedView):
             found.append((*_planned(view, request), tuple(view.keys)))
-        elif isinstance(view, RowView):
-            continue  # a row feature is its own expression: there is no second way to it
     return found
 
 
 def _matches(keys: Mapping[str, str]) -> str:
-    parts = [f"CAST({quoted(theirs)} AS VARCHAR) = ${mine}" for mine, theirs in keys.items()]
-    return " AND ".join(_numbered(keys, parts)) or "true"
-
-
-def _numbered(keys: Mapping[str, str], parts: list[str]) -> list[str]:
-    # Values are bound by number: a column's name need not be a word that SQL can bind.
-    return [
-        part.rpartition("$")[0] + f"$key_{index}"
-        for index, part in zip(range(len(keys)), parts, strict=True)
+    parts = [
+        f"CAST({quoted(theirs)} AS VARCHAR) = _q_k{index}"
+        for index, theirs in enumerate(keys.values())
     ]
+    return " AND ".join(parts) or "true"
 
 
 def _known(view: RollingView | LatestView, request: Request) -> str:
@@ -155,24 +172,24 @@ def _latest(view: LatestView, request: Request) -> str:
     shift = end_shift(view.before_event, view.before_prediction, request.before_micros)
     values = ", ".join(f"({sql}) AS {quoted(name)}" for name, sql in view.columns.items())
     facts = quoted(f"facts_{view.dataset}")
-    tie = f"CAST(row({names(side.schema.names)}) AS VARCHAR)"
     conditions = [_matches(view.keys)]
-    order = f"{tie} DESC"
+    order = f"CAST(row({names(side.schema.names)}) AS VARCHAR) DESC"
     time = side.spec.time
     known = _known(view, request)
     if view.known_at or side.spec.known_at or time:
-        conditions.append(f"{known} <= $t")
+        conditions.append(f"{known} <= _q_t")
         order = f"{known} DESC, {order}"
     if time:
-        conditions.append(f"epoch_us({quoted(time)}) <= $t - {shift}")
+        conditions.append(f"epoch_us({quoted(time)}) <= _q_t - {shift}")
         order = f"epoch_us({quoted(time)}) DESC, {order}"
-    newest_fact = f"SELECT * FROM {facts} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT 1"
-    old = (
-        f" WHERE epoch_us({quoted(time)}) >= $t - {micros(view.max_age)}"
-        if time and view.max_age
-        else ""
+    newest_fact = (
+        f"SELECT * FROM asked JOIN {facts} ON {' AND '.join(conditions)} "
+        f"QUALIFY row_number() OVER (PARTITION BY _q_id ORDER BY {order}) = 1"
     )
-    return f"SELECT {values} FROM ({newest_fact}){old}"
+    fresh = ""
+    if time and view.max_age:
+        fresh = f" WHERE epoch_us({quoted(time)}) >= _q_t - {micros(view.max_age)}"
+    return f"SELECT _q_id, {values} FROM ({newest_fact}){fresh}"
 
 
 def _rolling(view: RollingView, request: Request) -> tuple[list[str], str]:
@@ -180,38 +197,41 @@ def _rolling(view: RollingView, request: Request) -> tuple[list[str], str]:
     known = _known(view, request)
     columns, parts = [], []
     for text in view.windows:
-        inside = f"_k > $t - {shift} - {micros(text)} AND _k <= $t - {shift}"
+        inside = f"_k > _q_t - {shift} - {micros(text)} AND _k <= _q_t - {shift}"
         for name, measure in view.measures.items():
             columns.append(f"{view.name}_{name}_{window_label(text)}")
             parts.append(f"{_aggregate(measure, inside, view.at_least)} AS {quoted(columns[-1])}")
     # Whatever the windows say: nothing that was not known at T takes part.
-    facts = (
-        f"SELECT *, {known} AS _k FROM {quoted(f'facts_{view.dataset}')} "
-        f"WHERE {known} <= $t AND {_matches(view.keys)}"
+    return columns, (
+        f"SELECT _q_id, {', '.join(parts)} FROM asked LEFT JOIN (SELECT *, {known} AS _k "
+        f"FROM {quoted(f'facts_{view.dataset}')}) ON _k <= _q_t AND {_matches(view.keys)} "
+        "GROUP BY _q_id"
     )
-    return columns, f"SELECT {', '.join(parts)} FROM ({facts})"
 
 
 def _planned(view: PlannedView, request: Request) -> tuple[list[str], str]:
     time = f"epoch_us({quoted(request.rows.spec.time or '')})"
-    event = f"($t + {request.before_micros})"
+    event = f"(_q_t + {request.before_micros})"
     inside = f"_k BETWEEN {event} - {micros(view.before)} AND {event} + {micros(view.after)}"
     columns = [f"{view.name}_{name}" for name in view.measures]
     parts = [
         f"{_aggregate(measure, inside, 1)} AS {quoted(column)}"
         for column, measure in zip(columns, view.measures.values(), strict=True)
     ]
-    plan = (
-        f"SELECT {names(request.known_ahead)}, {time} AS _k FROM rows WHERE {_matches(view.keys)}"
+    return columns, (
+        f"SELECT _q_id, {', '.join(parts)} FROM asked LEFT JOIN "
+        f"(SELECT {names(request.known_ahead)}, {time} AS _k FROM all_rows) "
+        f"ON {_matches(view.keys)} GROUP BY _q_id"
     )
-    return columns, f"SELECT {', '.join(parts)} FROM ({plan})"
 
 
 def _pending(view: PendingView, request: Request) -> tuple[list[str], str]:
     since, until = (f"epoch_us({quoted(name)})" for name in (view.since, view.until))
+    inside = f"{since} IS NOT NULL"
+    lasted = f"coalesce(sum(CAST(_q_t AS HUGEINT) - {since}) FILTER ({inside}), 0)"
     words = {
-        "count": "CAST(count(*) AS DOUBLE)",
-        "minutes": f"CAST(coalesce(sum(CAST($t AS HUGEINT) - {since}), 0) AS DOUBLE) / {MINUTE_MICROS}",
+        "count": f"CAST(count(*) FILTER ({inside}) AS DOUBLE)",
+        "minutes": f"CAST({lasted} AS DOUBLE) / {MINUTE_MICROS}",
     }
     columns = [f"{view.name}_{measure}" for measure in view.measures]
     parts = [
@@ -219,9 +239,9 @@ def _pending(view: PendingView, request: Request) -> tuple[list[str], str]:
         for column, measure in zip(columns, view.measures, strict=True)
     ]
     return columns, (
-        f"SELECT {', '.join(parts)} FROM {quoted(f'facts_{view.dataset}')} "
-        f"WHERE {since} <= $t AND ({until} IS NULL OR ({until} > $t AND {until} > {since})) "
-        f"AND ({view.where or 'true'}) AND {_matches(view.keys)}"
+        f"SELECT _q_id, {', '.join(parts)} FROM asked LEFT JOIN {quoted(f'facts_{view.dataset}')} "
+        f"ON {since} <= _q_t AND ({until} IS NULL OR ({until} > _q_t AND {until} > {since})) "
+        f"AND ({view.where or 'true'}) AND {_matches(view.keys)} GROUP BY _q_id"
     )
 
 
@@ -245,20 +265,6 @@ def _aggregate(measure: Measure, inside: str, at_least: int) -> str:
     if measure.kind == "total":
         return f"{amount} / {scale}"
     return f"CASE WHEN {rows} >= {max(at_least, 1)} THEN {amount} / ({rows} * {scale}) END"
-
-
-def _one(
-    tables: Tables,
-    sql: str,
-    row: Question,
-    keys: tuple[str, ...],
-    relations: Mapping[str, Relation],
-) -> dict[str, Any]:
-    values: dict[str, Any] = {f"key_{i}": row[f"k_{key}"] for i, key in enumerate(keys)}
-    if "$t" in sql and row["t"] is not None:
-        values["t"] = int(row["t"])
-    found = tables.query(sql, relations, values)
-    return {name: _plain(column[0]) if len(column) else None for name, column in found.items()}
 
 
 def _plain(value: Any) -> Any:

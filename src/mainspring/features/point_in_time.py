@@ -1,17 +1,17 @@
-"""A feature set as one SQL query that sees of every row only what was known at its T. Pure text.
+"""A feature set as SQL that sees of every row only what was known at its T. Pure text.
 
 ::
 
     rows (a stretch of event time, numbered)
-     ├─ known      the columns known ahead, and T: all that row features can see
-     ├─ one common table per view (or per group of rolling views): _id -> columns
+     ├─ known      the columns known ahead, and T: all that features of the row itself can see
+     ├─ one common table per row or latest view:  number -> columns
+     ├─ windowed   what :mod:`mainspring.features.windows` made of facts known by T
      └─ label, its moment, groups: never read by a view
     result: one row out for each row in, whatever the facts hold
 
 A fact takes part when its moment of knowledge is at or before T; for *latest* also its own time
 must be. Ties are broken by the whole fact, never by chance. Joins are on equal keys; a missing key
-matches nothing. Each ASOF join stands alone in its own materialized table (within a larger join
-DuckDB 2.0 chose an order that took 190 s instead of 1).
+matches nothing.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from datetime import datetime
 
 from mainspring.core.time import to_micros
 from mainspring.data.sql import literal, names, quoted
-from mainspring.features import windows
 from mainspring.features.request import Request, end_shift, micros
+from mainspring.features.streams import Plan, asked_query, facts_query, key_tables, planned
 from mainspring.features.types import (
     DerivedView,
     FeatureColumn,
@@ -35,16 +35,8 @@ from mainspring.features.types import (
     RowView,
 )
 
-ALWAYS = windows.BEGINNING
+ALWAYS = -(2**62)  # the moment of facts that were always known
 FIXED = ("row_key", "event_time", "prediction_time", "label", "label_known_at")
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """The query of a feature set over relations ``rows`` and ``facts_<dataset>``."""
-
-    sql: str
-    columns: tuple[FeatureColumn, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,58 +47,91 @@ class Stretch:
     end: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A feature set as queries over the relations ``rows``, ``all_rows`` and ``facts_<dataset>``.
+
+    ``prefix`` begins every query; ``plan`` says what to fetch and to add up over windows, and
+    ``sql`` takes the result as the relation ``windowed``, by row number.
+    """
+
+    prefix: str
+    plan: Plan
+    sql: str
+    columns: tuple[FeatureColumn, ...]
+    order: str
+
+    def asked(self) -> str:
+        """The query of each row's T and keys."""
+        tables = ", ".join((self.prefix, *key_tables(self.plan)))
+        return f"WITH {tables} {asked_query(self.plan, self.order)}"
+
+    def facts(self, name: tuple[str, str], at: tuple[int, int]) -> str:
+        """The query of one relation's facts, as far as rows with T in ``at`` may see them."""
+        facts = self.plan.facts[name]
+        streams = [one for one in self.plan.streams.values() if self.plan.source(one) == name]
+        tables = ", ".join((self.prefix, *key_tables(self.plan)))
+        return f"WITH {tables} {facts_query(facts, streams, at)}"
+
+
 def compiled(definition: FeatureSet, request: Request, stretch: Stretch = Stretch()) -> Compiled:  # noqa: B008 - frozen
-    """The query that gives one row per row of the stretch, with all features of the set."""
-    tables = ["plan AS (" + _plan(request) + ")"]
-    tables += [f"numbered AS MATERIALIZED ({_numbered(request, stretch)})"]
-    tables += [
-        f"known AS MATERIALIZED (SELECT _id, _event, _at, {names(request.known_ahead)} FROM numbered)"
-    ]
+    """The queries that give one row per row of the stretch, with all features of the set."""
+    spec = request.rows.spec
+    prefix = [f"plan AS (SELECT {names(request.known_ahead)} FROM all_rows)"]
+    prefix.append(f"chosen AS (SELECT * FROM rows{_where(request, stretch)})")
+    prefix.append(f"known AS ({_known_columns(request)})")
+    tables, columns = [], []
     sources: dict[str, tuple[str, ...]] = {}
-    columns: list[FeatureColumn] = []
     for index, view in enumerate(definition.views):
         label = f"v{index}"
         if isinstance(view, RowView):
             tables.append(f"{label} AS ({_row(view)})")
-            columns += [_column(definition, name, view.name) for name in view.columns]
-            sources[label] = tuple(view.columns)
         elif isinstance(view, LatestView):
             tables += _latest(view, request, label)
-            columns += [_column(definition, name, view.name, view.dataset) for name in view.columns]
-            sources[label] = tuple(view.columns)
-    windowed = [
-        v for v in definition.views if isinstance(v, RollingView | PendingView | PlannedView)
-    ]
-    for group in windows.groups(windowed, request):
-        tables += windows.common_tables(group)
-        columns += group.facts
-        sources[group.label] = tuple(column.name for column in group.facts)
+        else:
+            continue
+        dataset = view.dataset if isinstance(view, LatestView) else None
+        columns += [_column(definition, name, view.name, dataset) for name in view.columns]
+        sources[label] = tuple(view.columns)
+    plan = planned(
+        (v for v in definition.views if isinstance(v, RollingView | PendingView | PlannedView)),
+        request,
+    )
+    if plan.columns:
+        sources["windowed"] = tuple(column.name for column in plan.columns)
+        columns += plan.columns
     body, columns = _with_derived(definition, request, sources, columns)
-    tables.append(f"features AS ({body})")
-    sql = f"WITH {', '.join(tables)} {_result(request, columns)}"
-    return Compiled(sql, tuple(columns))
+    order = names(dict.fromkeys([*([spec.time] if spec.time else []), *spec.key]))
+    numbered = (
+        f"numbered AS MATERIALIZED (SELECT *, row_number() OVER (ORDER BY {order}) - 1 AS _id "
+        "FROM chosen)"
+    )
+    every = ", ".join((prefix[0], prefix[1], numbered, f"known AS ({_known_columns(request, numbered=True)})"))
+    rest = "".join(f", {table}" for table in tables)
+    sql = f"WITH {every}{rest}, features AS ({body}) {_result(request, columns)}"
+    return Compiled(", ".join(prefix), plan, sql, tuple(columns), order)
 
 
-def _plan(request: Request) -> str:
-    """All rows, with the columns known ahead only: what may be counted before it happens."""
-    return f"SELECT {names(request.known_ahead)} FROM rows"
-
-
-def _numbered(request: Request, stretch: Stretch) -> str:
-    spec = request.rows.spec
-    time = quoted(spec.time) if spec.time else "CAST(NULL AS TIMESTAMPTZ)"
-    moment = f"epoch_us({time})"
+def _where(request: Request, stretch: Stretch) -> str:
+    time = quoted(request.rows.spec.time) if request.rows.spec.time else "NULL"
     conditions = []
     if stretch.start is not None:
         conditions.append(f"{time} >= {literal(stretch.start)}")
     if stretch.end is not None:
         conditions.append(f"{time} < {literal(stretch.end)}")
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = names(dict.fromkeys([*([spec.time] if spec.time else []), *spec.key]))
-    return (
-        f"SELECT *, row_number() OVER (ORDER BY {order}) AS _id, {moment} AS _event, "
-        f"{moment} - {request.before_micros} AS _at FROM rows{where}"
-    )
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _known_columns(request: Request, *, numbered: bool = False) -> str:
+    """What a row's features may see of it: T, and the columns known ahead."""
+    at = f"{_event(request)} - {request.before_micros} AS _at"
+    source = "_id, " if numbered else ""
+    return f"SELECT {source}{at}, {names(request.known_ahead)} FROM {'numbered' if numbered else 'chosen'}"
+
+
+def _event(request: Request) -> str:
+    time = request.rows.spec.time
+    return f"epoch_us({quoted(time)})" if time else "CAST(NULL AS BIGINT)"
 
 
 def _row(view: RowView) -> str:
@@ -205,10 +230,11 @@ def _with_derived(
 def _result(request: Request, columns: Sequence[FeatureColumn]) -> str:
     problem, spec = request.problem, request.rows.spec
     target = f"({problem.target_sql})" if problem.target_sql else quoted(problem.target)
+    event = f"epoch_us(n.{quoted(spec.time)})" if spec.time else "CAST(NULL AS BIGINT)"
     if problem.label_known_at is not None:
         known = f"n.{quoted(problem.label_known_at)}"
     elif spec.time is not None:
-        known = f"make_timestamptz(n._event + {micros(problem.label_delay)})"
+        known = f"make_timestamptz({event} + {micros(problem.label_delay)})"
     else:
         known = "CAST(NULL AS TIMESTAMPTZ)"
     groups = "".join(
@@ -221,8 +247,8 @@ def _result(request: Request, columns: Sequence[FeatureColumn]) -> str:
         for column in columns
     )
     return (
-        f"SELECT {row_key(spec.key, 'n')} AS row_key, make_timestamptz(n._event) AS event_time, "
-        f"make_timestamptz(n._at) AS prediction_time, CAST(n._label AS DOUBLE) AS label, "
+        f"SELECT {row_key(spec.key, 'n')} AS row_key, make_timestamptz({event}) AS event_time, "
+        f"make_timestamptz({event} - {request.before_micros}) AS prediction_time, CAST(n._label AS DOUBLE) AS label, "
         f"CASE WHEN n._label IS NOT NULL THEN {known} END AS label_known_at{groups}{values} "
         f"FROM (SELECT *, {target} AS _label FROM numbered) n JOIN features f ON f._id = n._id "
         "ORDER BY n._id"
@@ -234,8 +260,3 @@ def row_key(key: Sequence[str], table: str) -> str:
     parts = [f"replace(CAST({table}.{quoted(name)} AS VARCHAR), '|', '\\|')" for name in key]
     return f"concat_ws('|', {', '.join(parts)})"
 
-
-def stretch_micros(stretch: Stretch) -> tuple[int | None, int | None]:
-    """The stretch as stored."""
-    start = to_micros(stretch.start) if stretch.start else None
-    return start, to_micros(stretch.end) if stretch.end else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mainspring.core.digest import Digest, digest_of
@@ -85,18 +85,21 @@ class FeatureViews:
         used = self._used(definition, problem, versions or {})
         request = _request(definition, problem, used)
         plan = validate.checked(self.tables, definition, request)
-        relations = {**_relations(definition, problem, used), "given": rows}
-        schema = request.rows.schema
         given = ", ".join(
             quoted(column.name)
             if column.name in rows
             else f"CAST(NULL AS {validate.engine_type(column.type)}) AS {quoted(column.name)}"
-            for column in schema.columns
+            for column in request.rows.schema.columns
         )
+        relations = {**_relations(definition, problem, used), "given": rows}
         del relations["rows"]
-        return self.tables.query(
-            f"WITH rows AS (SELECT {given} FROM given), {plan.sql[5:]}", relations
+        plan = replace(
+            plan,
+            prefix=f"rows AS (SELECT {given} FROM given), {plan.prefix}",
+            sql=plan.sql.replace("WITH ", f"WITH rows AS (SELECT {given} FROM given), ", 1),
         )
+        relations |= self._windowed(plan, relations)
+        return self.tables.query(plan.sql, relations)
 
     def names(self) -> list[str]:
         """The feature sets that have a build."""
@@ -214,10 +217,12 @@ class FeatureViews:
         base = latest if latest is not None and latest.recipe == recipe else None
         table = f"features/{definition.name}/r{recipe[7:23]}"
         token = digest_of([inputs, base.table_version if base else None])
+        relations = _relations(definition, problem, used)
+        relations |= self._windowed(plan, relations)
         stored = self.tables.append_query(
             table,
             plan.sql,
-            _relations(definition, problem, used),
+            relations,
             token=token,
             replace_where=_stretch_condition(*bounds) if self.tables.exists(table) else None,
         )
@@ -244,6 +249,16 @@ class FeatureViews:
         )
         self.database.write(lambda tx: self._register(tx, build, latest, used))
         return build
+
+    def _windowed(
+        self, plan: Compiled, relations: Mapping[str, Relation]
+    ) -> dict[str, Relation]:
+        """The windows of a plan, added up: one row per asking row, by its number."""
+        if not plan.plan.columns:
+            return {}
+        from mainspring.features import windows
+
+        return {"windowed": windows.added_up(self.tables, plan, relations)}
 
     def _register(
         self,
@@ -307,7 +322,8 @@ def _request(
 def _relations(
     definition: FeatureSet, problem: Problem, used: Mapping[str, DatasetVersion]
 ) -> dict[str, Relation]:
-    relations: dict[str, Relation] = {"rows": used[problem.dataset].relation}
+    rows = used[problem.dataset].relation
+    relations: dict[str, Relation] = {"rows": rows, "all_rows": rows}
     for name in definition.datasets:
         relations[f"facts_{name}"] = used[name].relation
     return relations

@@ -104,7 +104,7 @@ def _types(tables: Tables, view: View, request: Request, ahead: Schema) -> dict[
 
 
 def _rolling_columns(view: RollingView) -> list[FeatureColumn]:
-    from mainspring.features.windows import window_label
+    from mainspring.features.streams import window_label
 
     return [
         FeatureColumn(
