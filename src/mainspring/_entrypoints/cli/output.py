@@ -93,7 +93,7 @@ class Output:
         ]
         if sys.stdout.isatty():
             whole = [
-                right or any(isinstance(row[i], datetime) for row in rows)
+                right or not i or any(isinstance(row[i], datetime) for row in rows)
                 for i, right in enumerate(numeric)
             ]
             widths = _fitted(widths, whole, _width())
@@ -177,7 +177,7 @@ def _wrapped(text: str, first: str, rest: str) -> str:
 
 
 def _fitted(widths: list[int], whole: list[bool], width: int) -> list[int]:
-    """The widths with the widest texts cut until a row is a line; numbers and moments stay whole."""
+    """The widths with the widest texts cut until a row is a line; names, numbers and moments stay whole."""
     over = sum(widths) + 2 * (len(widths) - 1) - width
     while over > 0:
         texts = [(size, i) for i, size in enumerate(widths) if not whole[i]]
