@@ -85,20 +85,30 @@ class Development:
         champion = parts.registry.packages.open(challenge.model, challenge.champion)
         settings = dict(champion.facts.parameters)
         training = msgspec.structs.replace(spec.training, parameters=settings)
+        table = parts.rows.known_by(until, since=self._since(until))
         trained = parts.trainer.train(
-            parts.rows.known_by(until, since=self._since(until)),
+            table,
             spec=training,
             problem=spec.problem,
             gates=spec.gates,
             until=until,
             test=parse_duration(spec.comparison.holdout),
-            search=False,
+            challenger=True,
             progress=parts.progress,
         )
         compared, lost = self._against_champion(trained, challenge, until)
         accepted = compared.verdict == "better" and not lost
         why = lost[0] if lost else compared.reason
         tags = {VERDICT: "accepted" if accepted else "rejected", WHY: why}
+        if accepted and spec.comparison.refit:
+            trained = parts.trainer.refit(
+                trained,
+                table,
+                spec=training,
+                problem=spec.problem,
+                until=until,
+                progress=parts.progress,
+            )
         return self.register(
             trained, key=f"challenge-{challenge.id}", until=until, tags=tags, compared=compared
         )

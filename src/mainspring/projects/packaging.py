@@ -132,7 +132,7 @@ def _measured(report: Report) -> Iterable[Measured]:
 
 
 def _primary(report: Report) -> str:
-    return str(report.advantages[0].metric) if report.advantages else ""
+    return next(iter(report.evaluation.metrics), "")
 
 
 def _decision(report: Report, problem: Problem) -> Decision | None:

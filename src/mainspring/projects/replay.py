@@ -30,6 +30,7 @@ from mainspring.monitoring.service import Watched
 from mainspring.monitoring.windows import Window
 from mainspring.pipelines.service import Running
 from mainspring.ports.database import Transaction
+from mainspring.ports.tables import Frame
 from mainspring.projects import events
 from mainspring.projects.development import VERDICT, WHY, Development
 from mainspring.projects.packaging import REFERENCE_FILE
@@ -40,6 +41,21 @@ from mainspring.training.table import TrainingTable
 
 DAY: Final = timedelta(days=1)
 FROZEN: Final = 1  # the version that is kept beside the champion, never retrained
+
+
+@dataclass(frozen=True, slots=True)
+class _Month:
+    """Rows and outcomes of a stretch that ends at a month's end."""
+
+    end: datetime
+    rows: TrainingTable
+    outcomes: Frame
+
+    def known_in(self, since: datetime, until: datetime) -> Frame:
+        """The outcomes that became known in (since, until]."""
+        bounds = np.array([np.datetime64(m.replace(tzinfo=None), "us") for m in (since, until)])
+        first, last = np.searchsorted(self.outcomes["moment"], bounds, side="right")
+        return {k: v[first:last] for k, v in self.outcomes.items() if k != "moment"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +72,11 @@ class Replay:
         self.parts.clock.set(begin)
         self._step("first model", lambda: self._first(begin))
         self._release("The first release.")
-        month: TrainingTable | None = None
+        month: _Month | None = None
         for day in days(begin, end):
-            if month is None or day.day == 1:
-                month = self.parts.rows.predicted_between(day, min(_next_month(day), end))
-            self._day(day, slice_of(month, day, day + DAY))
+            if month is None or day >= month.end:
+                month = self._month(day, end)
+            self._day(day, month)
         self.parts.clock.set(end)
 
     def stretch(self) -> tuple[datetime, datetime]:
@@ -78,10 +94,19 @@ class Replay:
 
     # -- a day --------------------------------------------------------------------------------
 
-    def _day(self, day: datetime, rows: TrainingTable) -> None:
+    def _month(self, day: datetime, end: datetime) -> _Month:
+        """The rows and outcomes up to the end of the day's month: one query each, not one a day."""
+        begin, rows = self.stretch()[0], self.parts.rows
+        until = min(_next_month(day), end)
+        outcomes = rows.outcomes_between(day, until, predicted_from=begin)
+        return _Month(until, rows.predicted_between(day, until), outcomes)
+
+    def _day(self, day: datetime, month: _Month) -> None:
+        rows = slice_of(month.rows, day, day + DAY)
         self._step(f"predict {day:%Y-%m-%d}", lambda: self._predict(rows))
         self.parts.clock.set(day + DAY)
-        self._step(f"decide {day:%Y-%m-%d}", lambda: self._decide(day))
+        outcomes = month.known_in(day, day + DAY)
+        self._step(f"decide {day:%Y-%m-%d}", lambda: self._decide(day, outcomes))
 
     def _step(self, name: str, work: Callable[[], Any]) -> Any:
         key = digest_of([self.running.execution.id, name])
@@ -103,10 +128,10 @@ class Replay:
             )
         return len(rows)
 
-    def _decide(self, day: datetime) -> dict[str, Any]:
+    def _decide(self, day: datetime, outcomes: Frame) -> dict[str, Any]:
         """What happens after the day's predictions: outcomes, windows, the loop."""
         now = day + DAY
-        self._outcomes(day, now)
+        self._outcomes(day, outcomes)
         challenge = self.parts.loop.current(self.parts.production.endpoint)
         closes = self._closes_window(now)
         if closes or challenge is not None:
@@ -119,13 +144,10 @@ class Replay:
         self.parts.progress(f"{now:%Y-%m-%d}")
         return {}
 
-    def _outcomes(self, since: datetime, until: datetime) -> None:
-        begin, _ = self.stretch()
-        rows = self.parts.rows.outcomes_between(since, until, predicted_from=begin)
-        if not len(rows["prediction_id"]):
-            return
-        endpoint = self.parts.production.endpoint
-        self.parts.watch.receive_outcomes(endpoint, rows, token=f"outcomes:{since:%Y-%m-%d}")
+    def _outcomes(self, day: datetime, rows: Frame) -> None:
+        if len(rows["prediction_id"]):
+            endpoint = self.parts.production.endpoint
+            self.parts.watch.receive_outcomes(endpoint, rows, token=f"outcomes:{day:%Y-%m-%d}")
 
     def _ship(self) -> None:
         production = self.parts.production
@@ -304,7 +326,7 @@ def _with(move: Move, evidence: dict[str, Any]) -> Move:
 
 
 def _next_month(day: datetime) -> datetime:
-    return datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
+    return day.replace(year=day.year + day.month // 12, month=day.month % 12 + 1, day=1)
 
 
 def _midnight(text: str) -> datetime:

@@ -59,13 +59,15 @@ class FeatureRows:
     def outcomes_between(
         self, since: datetime, until: datetime, *, predicted_from: datetime
     ) -> Frame:
-        """Outcomes that became known in (since, until], of rows predicted from a moment on."""
+        """Outcomes that became known in (since, until], of rows predicted from a moment on.
+
+        ``moment`` is when each became known, never before its prediction; rows are in its order.
+        """
         found = self.tables.query(
-            "SELECT row_key AS prediction_id, CAST(label AS DOUBLE) AS outcome, "
-            "label_known_at AS known_at FROM built WHERE label IS NOT NULL "
-            "AND greatest(label_known_at, prediction_time) > $since "
-            "AND greatest(label_known_at, prediction_time) <= $until "
-            "AND prediction_time >= $begin ORDER BY prediction_time, row_key",
+            "SELECT * FROM (SELECT row_key AS prediction_id, CAST(label AS DOUBLE) AS outcome, "
+            "label_known_at AS known_at, greatest(label_known_at, prediction_time) AS moment "
+            "FROM built WHERE label IS NOT NULL AND prediction_time >= $begin) "
+            "WHERE moment > $since AND moment <= $until ORDER BY moment, prediction_id",
             {"built": self.build.relation},
             {"since": since, "until": until, "begin": predicted_from},
         )

@@ -57,3 +57,8 @@ class ProjectFile(Section, frozen=True):
     release: Release = msgspec.field(default_factory=Release)
     replay: Replay | None = None
     settings: dict[str, str | int | bool] = {}
+
+    @property
+    def model(self) -> str:
+        """What the project's model is called, and its endpoint: as declared, or as the project."""
+        return self.endpoint.name if self.endpoint else self.project.name

@@ -5,7 +5,7 @@ The same code runs in training and in serving, so a row cannot be read in two wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,17 @@ def matrix(inputs: Frame, columns: tuple[InputColumn, ...]) -> Matrix:
 
 def codes(values: NDArray[Any], column: InputColumn) -> Matrix:
     """Category codes as float64; -1 for null and for a value that training did not see."""
-    table: dict[str | None, float] = {category: float(code) for code, category in enumerate(column.categories)}
-    return np.fromiter(
-        (table.get(as_text(value), -1.0) for value in values), np.float64, len(values)
-    )
+    table: dict[Any, float] = {category: float(i) for i, category in enumerate(column.categories)}
+    found = _texts(values)
+    return np.array([table.get(text, -1.0) for text in found], dtype=np.float64)
+
+
+def _texts(values: NDArray[Any]) -> list[str | None]:
+    """The values as category names; columns of text and null, the usual ones, at no cost."""
+    plain: list[Any] = values.tolist()
+    if set(map(type, plain)) <= {str, type(None)}:
+        return plain
+    return [as_text(value) for value in plain]
 
 
 def numbers(values: NDArray[Any], column: InputColumn) -> Matrix:
@@ -79,16 +86,12 @@ def as_text(value: Any) -> str | None:
     return str(value)
 
 
-def categories(values: Iterable[Any], *, most: int = 1000) -> tuple[str, ...]:
+def categories(values: NDArray[Any], *, most: int = 1000) -> tuple[str, ...]:
     """The distinct categories in sorted order; the rarer ones beyond ``most`` are left out."""
-    array = np.asarray([text for text in map(as_text, values) if text is not None], dtype=object)
-    if array.size == 0:
-        return ()
-    names, counts = np.unique(array.astype(str), return_counts=True)
-    if names.size > most:
-        kept = np.sort(np.argsort(-counts, kind="stable")[:most])
-        names = names[kept]
-    return tuple(str(name) for name in names)
+    counts = Counter(_texts(values))
+    counts.pop(None, None)
+    kept = sorted(counts, key=lambda text: (-counts[text], str(text)))[:most]
+    return tuple(sorted(str(text) for text in kept))
 
 
 def infer_columns(
@@ -98,7 +101,7 @@ def infer_columns(
 
     def one(name: str) -> InputColumn:
         values = inputs[name]
-        textual = values.dtype.kind in "OU" and any(isinstance(value, str) for value in values)
+        textual = values.dtype.kind in "OU" and str in set(map(type, values.tolist()))
         if name in categorical or textual:
             return InputColumn(name, "category", categories(values))
         return InputColumn(name, "number")

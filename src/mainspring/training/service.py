@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -98,10 +98,14 @@ class Trainer:
         gates: Sequence[Gate] = (),
         until: datetime | None = None,
         test: timedelta | None = None,
-        search: bool = True,
+        challenger: bool = False,
         progress: Progress = lambda _text: None,
     ) -> Trained:
         """A model of every row whose label is known by ``until``, and what held-back rows say.
+
+        A ``challenger`` takes the given parameters, is not compared with the references (who
+        beats the champion need not), and is not fitted again before it has won: its ``final`` is
+        the held-back model until :meth:`refit`.
 
         Errors: ``training.unknown_learner``, ``training.one_class``, ``training.split_empty``,
         ``training.no_rows``.
@@ -112,7 +116,7 @@ class Trainer:
         learner = self.learner(spec.learner)
         parameters: dict[str, float | int | str | bool] = dict(spec.parameters)
         trials: list[Trial] = []
-        if search:
+        if not challenger:
             parameters, trials = search_parameters(
                 learner, train, validation, spec=spec, problem=problem, progress=progress
             )
@@ -130,13 +134,43 @@ class Trainer:
             parameters=parameters,
         )
         progress("judging on held-back rows")
-        references = self._references(train, validation, spec, problem)
+        references = {} if challenger else self._references(train, validation, spec, problem)
         judged = _judge(held_back, references, rows.take(parts.test), spec, problem, gates)
-        final = self._refit(learner, rows, held_back, spec, problem, progress)
-        report = _report(held_back, final, judged, parts, trials, spec, problem, columns, len(rows))
-        return Trained(
-            held_back, final, report, judged.test, judged.scores, rows.take(_spread(rows, 512))
+        report = _report(held_back, judged, parts, trials, spec, problem, len(train))
+        sample = rows.take(_spread(rows, 512))
+        trained = Trained(held_back, held_back, report, judged.test, judged.scores, sample)
+        if challenger:
+            return trained
+        return self.refit(trained, rows, spec=spec, problem=problem, progress=progress)
+
+    def refit(
+        self,
+        trained: Trained,
+        table: TrainingTable,
+        *,
+        spec: Training,
+        problem: Problem,
+        until: datetime | None = None,
+        progress: Progress = lambda _text: None,
+    ) -> Trained:
+        """The same with its final model fitted on every row whose label is known by ``until``."""
+        rows, held_back = labelled(table, until), trained.held_back
+        progress(f"fitting once more on all {len(rows):,} labelled rows")
+        model, columns = fit(
+            self.learner(held_back.learner),
+            rows,
+            parameters=held_back.parameters,
+            seed=spec.seed,
+            task=problem.task,
         )
+        final = replace(held_back, model=model, columns=columns)
+        importance: dict[str, float] = getattr(model, "importance", dict)()
+        report = msgspec.structs.replace(
+            trained.report,
+            importance=dict(sorted(importance.items(), key=lambda item: -item[1])),
+            released_on=len(rows),
+        )
+        return replace(trained, final=final, report=report)
 
     def learner(self, name: str) -> Learner:
         """The learner of that name."""
@@ -173,28 +207,6 @@ class Trainer:
                 parameters=parameters,
             )
         return found
-
-    def _refit(
-        self,
-        learner: Learner,
-        rows: TrainingTable,
-        held_back: Fitted,
-        spec: Training,
-        problem: Problem,
-        progress: Progress,
-    ) -> Fitted:
-        progress(f"fitting once more on all {len(rows):,} labelled rows")
-        model, columns = fit(
-            learner, rows, parameters=held_back.parameters, seed=spec.seed, task=problem.task
-        )
-        return Fitted(
-            model,
-            columns,
-            held_back.learner,
-            held_back.parameters,
-            held_back.calibration,
-            held_back.decision,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +247,7 @@ def _judge(
     ]
     found = {(one.over, str(one.metric)): one for one in advantages}
     verdicts = metric_verdicts(problem, gates, evaluation)
-    verdicts += beat_verdicts(problem, gates, found)
+    verdicts += beat_verdicts(problem, gates, found) if references else []
     verdicts += guardrail_verdicts(problem.guardrails, test, scores, judging)
     told = {
         name: evaluate(
@@ -248,16 +260,14 @@ def _judge(
 
 def _report(
     held_back: Fitted,
-    final: Fitted,
     judged: _Judged,
     parts: Split,
     trials: list[Trial],
     spec: Training,
     problem: Problem,
-    columns: Sequence[object],
     released_on: int,
 ) -> Report:
-    importance: dict[str, float] = getattr(final.model, "importance", dict)()
+    importance: dict[str, float] = getattr(held_back.model, "importance", dict)()
     judging = held_back.judging(spec, problem)
     return Report(
         task=problem.task,
@@ -274,7 +284,7 @@ def _report(
         verdicts=judged.verdicts,
         decision=msgspec.to_builtins(held_back.decision) if held_back.decision else None,
         importance=dict(sorted(importance.items(), key=lambda item: -item[1])),
-        inputs=len(columns),
+        inputs=len(held_back.columns),
         released_on=released_on,
         seed=spec.seed,
     )
