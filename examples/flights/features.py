@@ -54,12 +54,12 @@ features = feature_set(
             "scheduled_minutes": "date_diff('minute', scheduled_departure, scheduled_arrival)",
         },
     ),
-    planned("hour_at_origin", keys=["origin"], measures={"flights": count()}, before="30m", after="30m"),
+    planned(
+        "hour_at_origin", keys=["origin"], measures={"flights": count()}, before="30m", after="30m"
+    ),
     planned("until_departure", keys=["origin"], measures={"flights": count()}, before="2h"),
     latest("plane", dataset="planes", keys=["tailnum"], columns=["year", "seats"]),
-    derived(
-        "age", {"plane_age": f"year({LOCAL}) - plane_year"}, drop=["plane_year"]
-    ),
+    derived("age", {"plane_age": f"year({LOCAL}) - plane_year"}, drop=["plane_year"]),
     latest(
         "weather",
         dataset="weather",

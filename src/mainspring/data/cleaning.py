@@ -67,6 +67,12 @@ def engine_type(column_type: ColumnType) -> str:
     return _ENGINE_TYPES[column_type]
 
 
+def empty_select(columns: Sequence[EngineColumn]) -> str:
+    """A relation with these columns and no rows, to describe queries over."""
+    values = (f"CAST(NULL AS {column.type}) AS {quoted(column.name)}" for column in columns)
+    return f"SELECT {', '.join(values)} WHERE false"
+
+
 def cleaned_query(
     spec: Dataset,
     raw: Mapping[str, str],

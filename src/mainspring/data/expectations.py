@@ -49,7 +49,8 @@ def row_checks(
 ) -> list[RowCheck]:
     """The row-level checks, built-in ones first: the key is there and unique, the time is there.
 
-    Errors: ``data.unknown_column``, ``data.bad_expectation``, ``data.too_many_expectations``.
+    Errors: ``data.unknown_column``, ``data.bad_expectation``, ``data.too_many_expectations``,
+    ``data.not_numbers``.
     """
     every = [*_built_in(key, time), *(one for one in expectations if one.check != "row_count")]
     if len(every) > MAX_CHECKS:
@@ -63,10 +64,27 @@ def row_checks(
         for column in _columns(one):
             if column not in known:
                 raise unknown_column(column, known, f" for the expectation {check_name(one)}")
+        _check_numbers(one, schema)
     return [
         RowCheck(bit, check_name(one), _bad(one), _shown(one, key), one)
         for bit, one in enumerate(every)
     ]
+
+
+def _check_numbers(one: Expectation, schema: Schema) -> None:
+    """Refuses a range of numbers over texts: one value that is no number makes a column text."""
+    numeric = any(isinstance(bound, int | float) for bound in (one.min, one.max))
+    texts = {column.name for column in schema.columns if column.type == "string"}
+    if one.check == "in_range" and numeric and one.column in texts:
+        raise Invalid(
+            "data.not_numbers",
+            f"The column {one.column!r} should hold numbers ({check_name(one)}), and holds text in "
+            "at least one row.",
+            hint="Fix the value in the source; or list it in the source's 'null_values' if it means "
+            "'unknown'; or clean it: "
+            f'set = {{ {one.column} = "try_cast({one.column} AS DOUBLE)" }}.',
+            column=one.column,
+        )
 
 
 def flaws(checks: Sequence[RowCheck]) -> str:

@@ -51,7 +51,8 @@ class Ingestion:
         Every period is judged before the first is written.
         """
         staged = self.staged(sources, folder)
-        judged = self.judged(staged, only)
+        wanted = self._wanted(staged, only)
+        judged = self.judged(staged, wanted)
         for one in judged:
             self._refuse(one)
         made = (self._write(staged, one) for one in judged)
@@ -69,23 +70,46 @@ class Ingestion:
                 self.tables.drop(before)
         return staged
 
-    def judged(self, staged: Staged, only: Sequence[str] | None) -> list[Judged]:
-        """What each wanted period holds, in order of the periods.
+    def _wanted(self, staged: Staged, only: Sequence[str] | None) -> list[str]:
+        """The periods that may hold something new: those not stored from this very source.
 
         Errors: ``data.no_such_period`` with the periods there are.
         """
+        sql = f"SELECT DISTINCT {PERIOD} AS period FROM staged ORDER BY period"
+        here = [str(one) for one in self.tables.query(sql, {"staged": staged.table})["period"]]
+        missing = sorted(set(only or ()) - set(here))
+        if missing:
+            raise self._no_such_period(here, missing)
+        versions = self.database.read(lambda db: self.store.versions(db, self.dataset))
+        if not versions or versions[-1].schema != staged.schema:
+            return [period for period in here if only is None or period in only]
+        recipe = staging.spec_digest(self.spec)
+        made = {
+            version.period: version.periods[version.period]
+            for version in versions
+            if version.source == staged.source and staging.spec_digest(version.spec) == recipe
+        }
+        now = versions[-1].periods
+        return [
+            period
+            for period in here
+            if (only is None or period in only)
+            and (period not in made or now.get(period) != made[period])
+        ]
+
+    def judged(self, staged: Staged, only: Sequence[str] | None) -> list[Judged]:
+        """What each of these periods holds, in order of the periods; of all when None."""
         where = "true"
         if only is not None:
             where = f"{PERIOD} IN ({', '.join(map(literal, only)) or 'NULL'})"
         sql = expectations.summary_query(staged.checks, staged.schema, where)
         with explained(self.dataset, self.spec):
             found = self.tables.query(sql, {"staged": staged.table})
-        here = [str(period) for period in found["period"]]
-        if only is not None and set(only) - set(here):
-            raise self._no_such_period(staged, sorted(set(only) - set(here)))
         return [
-            self._judge(staged, period, {name: column[index] for name, column in found.items()})
-            for index, period in enumerate(here)
+            self._judge(
+                staged, str(period), {name: column[index] for name, column in found.items()}
+            )
+            for index, period in enumerate(found["period"])
         ]
 
     def _judge(self, staged: Staged, period: str, row: Mapping[str, object]) -> Judged:
@@ -98,6 +122,7 @@ class Ingestion:
             for failed in [_count(row[f"bad_{check.bit}"])]
         ]
         counts = [one for one in self.spec.expect if one.check == "row_count"]
+        counts = [] if period == periods.NONE else counts  # rows without a time are no period
         checks += [expectations.judge_count(one, rows_in) for one in counts]
         report = IngestReport(
             rows_in=rows_in,
@@ -278,16 +303,14 @@ class Ingestion:
             examples=list(first.examples),
         )
 
-    def _no_such_period(self, staged: Staged, missing: Sequence[str]) -> NotFound:
-        sql = f"SELECT DISTINCT {PERIOD} AS period FROM staged ORDER BY period"
-        there = [str(one) for one in self.tables.query(sql, {"staged": staged.table})["period"]]
+    def _no_such_period(self, there: Sequence[str], missing: Sequence[str]) -> NotFound:
         return NotFound(
             "data.no_such_period",
             f"The source of {self.dataset!r} holds no rows of {', '.join(missing)}.",
             hint=f"It holds {there[0]} to {there[-1]}.",
             dataset=self.dataset,
             missing=list(missing),
-            periods=there[:100],
+            periods=list(there[:100]),
         )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Final, Literal, cast
 
 from mainspring.core.digest import Digest, digest_of
 from mainspring.core.errors import Invalid, NotFound, Unavailable
@@ -218,7 +218,7 @@ def _gunzip(name: str, file: Path, temporary: Path) -> Path:
     target = temporary / file.stem
     try:
         with gzip.open(file) as packed:
-            _write(name, packed, target)
+            _write(name, cast("IO[bytes]", packed), target)
     except (gzip.BadGzipFile, EOFError) as error:
         raise _bad_archive(name, file, str(error)) from error
     return target
@@ -285,13 +285,17 @@ def _check_text(name: str, file: Path) -> None:
     if decoder.getstate()[0]:
         raise _not_utf8(name, file, done, lines, "The file ends inside a character.")
     if blank:
-        raise Invalid(
-            "data.source_empty",
-            f"Source {name!r}: the file {file.name!r} is empty.",
-            hint="It needs a header line with the column names and at least one row.",
-            source=name,
-            path=str(file),
-        )
+        raise _no_rows(name, file)
+
+
+def _no_rows(name: str, file: Path) -> Invalid:
+    return Invalid(
+        "data.source_empty",
+        f"Source {name!r}: the file {file.name!r} holds no rows.",
+        hint="It needs a header line with the column names and at least one row.",
+        source=name,
+        path=str(file),
+    )
 
 
 def _not_utf8(name: str, file: Path, byte: int, line: int, what: str) -> Invalid:
@@ -314,6 +318,8 @@ def _header(located: LocatedSource, file: Path) -> tuple[tuple[str, ...], str]:
         stream.seek(0)
         rows = csv.reader(stream, delimiter=delimiter)
         names = tuple(name.strip() for name in next(rows, []))
+        if len(located.files) == 1 and not any(map(any, rows)):
+            raise _no_rows(located.name, file)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or "" in names:
         what = f"the column {twice[0]!r} stands twice" if twice else "a column has no name"

@@ -24,7 +24,7 @@ def names(columns: Iterable[str]) -> str:
     return ", ".join(quoted(column) for column in columns)
 
 
-def literal(value: str | float | bool | datetime | None) -> str:
+def literal(value: str | float | datetime | None) -> str:
     """A plain value as a SQL literal; a moment becomes an exact UTC instant.
 
     Example:

@@ -29,7 +29,7 @@ from mainspring.data.cleaning import (
 from mainspring.data.explain import explained
 from mainspring.data.source import LocatedSource, ReadableSource, locate, ragged_line, readable
 from mainspring.data.sql import quoted
-from mainspring.data.types import Dataset, Source
+from mainspring.data.types import Dataset, Expectation, Source
 from mainspring.ports.tables import File, Relation, Tables, TableVersion
 
 # The part of the recipe that changes what a staged table holds; raise it when that changes.
@@ -93,13 +93,14 @@ def spec_digest(spec: Dataset) -> Digest:
             [[one.set, one.drop, one.where, one.deduplicate] for one in spec.clean],
             spec.lookup,
             spec.select,
-            [
-                [one.check, one.column, one.columns, one.min, one.max, one.values, one.pattern]
-                + [one.sql, one.severity, one.at_most]
-                for one in spec.expect
-            ],
+            [_effect(one) for one in spec.expect],
         ]
     )
+
+
+def _effect(one: Expectation) -> list[Any]:
+    """An expectation without its words for people."""
+    return [getattr(one, name) for name in one.__struct_fields__ if name != "why"]
 
 
 def stage(tables: Tables, dataset: str, spec: Dataset, sources: Sources) -> Staged:
@@ -121,17 +122,22 @@ def stage(tables: Tables, dataset: str, spec: Dataset, sources: Sources) -> Stag
 def _write(
     tables: Tables, name: str, dataset: str, spec: Dataset, opened: Mapping[str, ReadableSource]
 ) -> None:
-    raw, relations, columns = {}, {}, []
+    raw: dict[str, str] = {}
+    empty: dict[str, str] = {}
+    relations: dict[str, Relation] = {}
+    columns: list[str] = []
     for role, one in opened.items():
         relation = f"raw_{len(raw)}"
         relations[relation], found = _relation(tables, one)
-        _check_header(one, found)
         raw[role] = f"SELECT * FROM {quoted(relation)}"
-        columns = columns or found
+        empty[role] = cleaning.empty_select(found)
+        columns = columns or [column.name for column in found]
     sql = cleaning.cleaned_query(spec, raw, columns)
-    cleaned = describe(tables, sql, relations)
+    # Described over relations without rows, so the files are not looked through once more.
+    cleaned = describe(tables, cleaning.cleaned_query(spec, empty, columns), {})
     casts, schema = cleaning.stored_columns(cleaned)
     _check_columns(dataset, spec, schema)
+    _check_moments(tables, (dataset, spec, schema), sql, relations)
     checks = expectations.row_checks(spec.expect, schema, spec.key, spec.time)
     source_rows = f"(SELECT count(*) FROM {quoted('raw_0')})"
     removes = spec.select is not None or any(one.where or one.deduplicate for one in spec.clean)
@@ -166,13 +172,15 @@ def _described(tables: Tables, table: TableVersion, spec: Dataset, sources: Sour
     return Staged(table, schema, tuple(checks), raw, raw - rows, sources.digest)
 
 
-def _relation(tables: Tables, one: ReadableSource) -> tuple[File, list[str]]:
-    """The source as a relation, and its columns."""
+def _relation(tables: Tables, one: ReadableSource) -> tuple[File, list[EngineColumn]]:
+    """The source as a relation, and its columns with the types that all rows agree with."""
     options: dict[str, Any] = {"timezone": one.source.timezone}
     if one.format == "csv":
         options |= {"delimiter": one.delimiter, "null_values": list(one.source.null_values)}
     file = File(one.path, one.format, options)
-    return file, [column.name for column in describe(tables, "SELECT * FROM file", {"file": file})]
+    found = describe(tables, "SELECT * FROM file", {"file": file})
+    _check_header(one, [column.name for column in found])
+    return file, found
 
 
 def _check_header(one: ReadableSource, found: Sequence[str]) -> None:
@@ -206,20 +214,37 @@ def _check_columns(dataset: str, spec: Dataset, schema: Schema) -> None:
     for column in (*wanted, *spec.personal):
         if column not in schema.names:
             raise unknown_column(column, schema.names, f" in the dataset {dataset!r}")
+
+
+def _check_moments(
+    tables: Tables,
+    what: tuple[str, Dataset, Schema],
+    sql: str,
+    relations: Mapping[str, Relation],
+) -> None:
+    """Refuses a time column that could not be read as moments, with some of its values."""
+    dataset, spec, schema = what
     types = {column.name: column.type for column in schema.columns}
     for column in filter(None, (spec.time, spec.known_at)):
-        if types[column] not in {"timestamp", "date"}:
-            raise _bad_time(dataset, column, types[column])
-
-
-def _bad_time(dataset: str, column: str, found: str) -> Invalid:
-    return Invalid(
-        "data.bad_time",
-        f"The time column {column!r} of the dataset {dataset!r} holds {found} values, not moments.",
-        hint="At least one value cannot be read as a moment such as 2013-01-31T10:00:00Z; values "
-        "with and without a zone must not be mixed. Convert it in a cleaning step, for example "
-        f"set = {{ {column} = \"strptime({column}, '%d.%m.%Y %H:%M')\" }}.",
-        dataset=dataset,
-        column=column,
-        type=found,
-    )
+        if types[column] in {"timestamp", "date"}:
+            continue
+        text = f"CAST({quoted(column)} AS VARCHAR)"
+        bad = tables.query(
+            f"SELECT DISTINCT {text} AS value FROM ({sql}) WHERE {text} IS NOT NULL "
+            f"AND TRY_CAST({text} AS TIMESTAMPTZ) IS NULL ORDER BY value LIMIT 3",
+            relations,
+        )
+        values = [str(value) for value in bad["value"]]
+        shown = f" such as {', '.join(map(repr, values))}" if values else ""
+        raise Invalid(
+            "data.bad_time",
+            f"The time column {column!r} of the dataset {dataset!r} holds {types[column]} values"
+            f"{shown}, not moments.",
+            hint="Write moments as 2013-01-31T10:00:00Z, all with a zone or all without, or "
+            "convert them in a cleaning step, for example "
+            f"set = {{ {column} = \"strptime({column}, '%d.%m.%Y %H:%M')\" }}.",
+            dataset=dataset,
+            column=column,
+            type=types[column],
+            examples=values,
+        )

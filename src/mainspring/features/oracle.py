@@ -17,15 +17,14 @@ from mainspring.core.time import from_micros
 from mainspring.data.sql import literal, names, quoted
 from mainspring.features.records import FeatureBuild
 from mainspring.features.request import Request, end_shift, micros
+from mainspring.features.streams import window_label
 from mainspring.features.types import (
     LatestView,
     Measure,
     PendingView,
     PlannedView,
     RollingView,
-    RowView,
 )
-from mainspring.features.streams import window_label
 from mainspring.ports.tables import Relation, Tables
 
 Row = dict[str, Any]
@@ -147,7 +146,7 @@ def _queries(build: FeatureBuild, request: Request) -> list[tuple[list[str], str
         elif isinstance(view, RollingView):
             found.append((*_rolling(view, request), tuple(view.keys)))
         elif isinstance(view, PendingView):
-            found.append((*_pending(view, request), tuple(view.keys)))
+            found.append((*_pending(view), tuple(view.keys)))
         elif isinstance(view, PlannedView):
             found.append((*_planned(view, request), tuple(view.keys)))
     return found
@@ -225,7 +224,7 @@ def _planned(view: PlannedView, request: Request) -> tuple[list[str], str]:
     )
 
 
-def _pending(view: PendingView, request: Request) -> tuple[list[str], str]:
+def _pending(view: PendingView) -> tuple[list[str], str]:
     since, until = (f"epoch_us({quoted(name)})" for name in (view.since, view.until))
     inside = f"{since} IS NOT NULL"
     lasted = f"coalesce(sum(CAST(_q_t AS HUGEINT) - {since}) FILTER ({inside}), 0)"

@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mainspring.core.time import to_micros
 from mainspring.data.sql import literal, names, quoted
 from mainspring.features.request import Request, end_shift, micros
 from mainspring.features.streams import Plan, asked_query, facts_query, key_tables, planned
@@ -106,7 +105,9 @@ def compiled(definition: FeatureSet, request: Request, stretch: Stretch = Stretc
         f"numbered AS MATERIALIZED (SELECT *, row_number() OVER (ORDER BY {order}) - 1 AS _id "
         "FROM chosen)"
     )
-    every = ", ".join((prefix[0], prefix[1], numbered, f"known AS ({_known_columns(request, numbered=True)})"))
+    every = ", ".join(
+        (prefix[0], prefix[1], numbered, f"known AS ({_known_columns(request, numbered=True)})")
+    )
     rest = "".join(f", {table}" for table in tables)
     sql = f"WITH {every}{rest}, features AS ({body}) {_result(request, columns)}"
     return Compiled(", ".join(prefix), plan, sql, tuple(columns), order)
@@ -259,4 +260,3 @@ def row_key(key: Sequence[str], table: str) -> str:
     """The SQL of a row's key as one text: its values, ``|`` between them."""
     parts = [f"replace(CAST({table}.{quoted(name)} AS VARCHAR), '|', '\\|')" for name in key]
     return f"concat_ws('|', {', '.join(parts)})"
-

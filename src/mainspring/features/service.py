@@ -12,6 +12,7 @@ from mainspring.core.events import Fact, ref
 from mainspring.core.names import did_you_mean
 from mainspring.core.time import to_iso
 from mainspring.data import Datasets, DatasetVersion
+from mainspring.data.cleaning import engine_type
 from mainspring.data.sql import literal, quoted
 from mainspring.features import oracle, validate
 from mainspring.features.events import BUILT, CHECKED
@@ -88,7 +89,7 @@ class FeatureViews:
         given = ", ".join(
             quoted(column.name)
             if column.name in rows
-            else f"CAST(NULL AS {validate.engine_type(column.type)}) AS {quoted(column.name)}"
+            else f"CAST(NULL AS {engine_type(column.type)}) AS {quoted(column.name)}"
             for column in request.rows.schema.columns
         )
         relations = {**_relations(definition, problem, used), "given": rows}
@@ -250,9 +251,7 @@ class FeatureViews:
         self.database.write(lambda tx: self._register(tx, build, latest, used))
         return build
 
-    def _windowed(
-        self, plan: Compiled, relations: Mapping[str, Relation]
-    ) -> dict[str, Relation]:
+    def _windowed(self, plan: Compiled, relations: Mapping[str, Relation]) -> dict[str, Relation]:
         """The windows of a plan, added up: one row per asking row, by its number."""
         if not plan.plan.columns:
             return {}
@@ -332,7 +331,7 @@ def _relations(
 def _recipe(definition: FeatureSet, request: Request) -> Digest:
     """The digest of all that decides the values of a row, but the facts."""
     problem = request.problem
-    sides = {name: side for name, side in (("", request.rows), *request.facts.items())}
+    sides = {"": request.rows, **request.facts}
     return digest_of(
         [
             _ENGINE,

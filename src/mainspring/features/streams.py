@@ -279,9 +279,7 @@ def facts_query(facts: Facts, streams: Iterable[Stream], at: tuple[int, int]) ->
         else:
             low = first - stream.reach
             seen.append(f"({stream.moment} > {low} AND {stream.moment} <= {last})")
-    columns = ", ".join(
-        (*_numbers(facts.keys), *facts.moments.values(), *facts.values.values())
-    )
+    columns = ", ".join((*_numbers(facts.keys), *facts.moments.values(), *facts.values.values()))
     inner = ", ".join(("*", *moments, *values))
     return (
         f"SELECT {columns} FROM (SELECT {inner} FROM {quoted(facts.relation)}) f"

@@ -92,10 +92,10 @@ def _types(tables: Tables, view: View, request: Request, ahead: Schema) -> dict[
         _need_moment(side, view.until, view)
         _described(tables, view, {"where": view.where or "true"}, side.schema, request)
         return {f"{view.name}_{name}": "DOUBLE" for name in view.measures}
-    column = view.known_at or side.spec.known_at or side.spec.time
-    if column is None:
+    known_at = view.known_at or side.spec.known_at or side.spec.time
+    if known_at is None:
         raise _no_time(view, side)
-    _need_moment(side, column, view)
+    _need_moment(side, known_at, view)
     found = _measured(tables, view, view.measures, side.schema, request)
     return {
         column.name: found[column.name[len(view.name) + 1 :].rpartition("_")[0]]

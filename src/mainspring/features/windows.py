@@ -101,9 +101,7 @@ def added_up(tables: Tables, compiled: Compiled, relations: Mapping[str, Relatio
     return made
 
 
-def stream_columns(
-    stream: Stream, facts: Mapping[str, Array], askers: Askers
-) -> dict[str, Array]:
+def stream_columns(stream: Stream, facts: Mapping[str, Array], askers: Askers) -> dict[str, Array]:
     """The features of one stream for all asking rows; NaN where there is none.
 
     Shapes: facts of length n and m askers in; float64 of length m out.
