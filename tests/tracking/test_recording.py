@@ -99,6 +99,7 @@ def full(tracking: Tracking, *, pages: int) -> None:
     tracking.runs.database.read(work)
 
 
+@pytest.mark.parametrize("tracking", ["sqlite"], indirect=True)
 def test_a_full_disk_neither_blocks_nor_ends_training(
     runs: Started, tracking: Tracking, told: list[str]
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_full_disk_neither_blocks_nor_ends_training(
     assert "all that was logged is sent" in told[1]
 
 
+@pytest.mark.parametrize("tracking", ["sqlite"], indirect=True)
 def test_the_next_process_sends_what_a_dead_one_left(tracking: Tracking, tmp_path: Path) -> None:
     """A spool whose process is gone is sent once, however often; a torn end does not matter."""
     run = tracking.runs.create("0")

@@ -8,7 +8,7 @@ from typing import Any
 
 from mainspring._adapters.sqlite.database import SqliteDatabase
 from mainspring._bootstrap.tracking import open_tracking
-from mainspring.ports.database import Transaction
+from mainspring.ports.database import Database, Transaction
 from mainspring.testing.clock import FakeClock
 from mainspring.testing.objects import MemoryObjects
 from mainspring.tracking import Tracking
@@ -17,7 +17,13 @@ from mainspring.tracking import Tracking
 @contextmanager
 def opened(path: str = ":memory:", clock: FakeClock | None = None) -> Iterator[Tracking]:
     clock = clock or FakeClock()
-    database = SqliteDatabase(path, clock)
+    with over(SqliteDatabase(path, clock), clock) as tracking:
+        yield tracking
+
+
+@contextmanager
+def over(database: Database, clock: FakeClock) -> Iterator[Tracking]:
+    """The stage on a database that is closed afterwards."""
     try:
         database.migrate()
         yield open_tracking(database, MemoryObjects(), clock)
@@ -63,7 +69,7 @@ def fill(tracking: Tracking, runs: int, *, rare: int = 5, offset: int = 0) -> No
         ids = dict(tx.all("SELECT name, id FROM fields"))
         rows, terms, latest = [], [], []
         for i in range(offset, offset + runs):
-            number, start = i + 1, 1_000_000 + i
+            number, start = 1_000_000 + i, 1_000_000 + i
             digit, odd = str((i * 7919) % 10), "yes" if i % (runs // rare) == 0 else "no"
             document = (
                 f'{{"params":{{"digit":"{digit}","rare":"{odd}"}},"tags":{{"owner":"o{i % 3}"}}}}'

@@ -68,7 +68,7 @@ def search_runs(reader: Reader, query: RunQuery, *, fields: Fields, dialect: str
     if not shelves or any(_never(clause, numbers) for clause in clauses):
         return []
     orders = [o for o in query.orders if not field_name(o) or field_name(o) in numbers]
-    columns, joins = _columns(orders, numbers)
+    columns, joins = _columns(orders, numbers, dialect)
     plan = _Plan(
         columns=columns,
         joins=joins,
@@ -133,9 +133,13 @@ def _walkable(orders: Sequence[Order]) -> bool:
 
 
 def _columns(
-    orders: Sequence[Order], numbers: dict[str, int]
+    orders: Sequence[Order], numbers: dict[str, int], dialect: str
 ) -> tuple[tuple[_Column, ...], Fragment]:
-    """The sort key: rank and value of each order, then newest first, then the identifier."""
+    """The sort key: rank and value of each order, then newest first, then the identifier.
+
+    Texts sort by code point in every database, whatever its collation.
+    """
+    collate = ' COLLATE "C"' if dialect == "postgres" else ""
     columns: list[_Column] = []
     joins, values = "", []
     for index, order in enumerate(orders):
@@ -148,13 +152,15 @@ def _columns(
             missing = f"{alias}.nan" if order.kind == "metric" else "0"
             absent, none = f"{alias}.run IS NULL", "0" if order.kind == "metric" else "''"
             columns.append(_Column(f"CASE WHEN {absent} THEN 2 ELSE {missing} END"))
-            columns.append(_Column(f"COALESCE({alias}.value, {none})", order.descending))
+            plain = "" if order.kind == "metric" else collate
+            columns.append(_Column(f"COALESCE({alias}.value, {none}){plain}", order.descending))
         elif order.key == "end_time":
             columns.append(_Column("CASE WHEN r.end_ms IS NULL THEN 2 ELSE 0 END"))
             columns.append(_Column("COALESCE(r.end_ms, 0)", order.descending))
         else:
-            columns.append(_Column(_ATTRIBUTES[order.key], order.descending))
-    columns += [_Column("r.start_ms", descending=True), _Column("r.uuid")]
+            plain = "" if order.key == "start_time" else collate
+            columns.append(_Column(_ATTRIBUTES[order.key] + plain, order.descending))
+    columns += [_Column("r.start_ms", descending=True), _Column(f"r.uuid{collate}")]
     return tuple(columns), Fragment(joins, tuple(values))
 
 
@@ -279,7 +285,7 @@ def _walk_values(
     columns = (
         _Column("o0.value", descending),
         _Column("o0.start_ms", descending=True),
-        _Column("r.uuid"),
+        plan.columns[-1],
     )
     after = _after(columns, plan.after[1:] if plan.after else None)
     bound = ""
@@ -296,7 +302,7 @@ def _walk_values(
 
 def _walk_missing(reader: Reader, plan: _Plan, place: tuple[int, int]) -> list[Row]:
     """Runs without the metric, newest first."""
-    columns = (_Column("r.start_ms", descending=True), _Column("r.uuid"))
+    columns = plan.columns[-2:]
     after = _after(columns, plan.after[2:] if plan.after else None)
     bound = ""
     values: tuple[Any, ...] = ()
