@@ -16,6 +16,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     show = verb(among, "show", run_show, "the challenge under way, and those before it")
     show.add_argument("endpoint", nargs="?", metavar="ENDPOINT", help="that of the project if none")
     show.add_argument("--limit", type=count, default=20, metavar="N", help="newest challenges (20)")
+    verb(among, "replay", run_replay, "play recorded history through the loop, as [replay] says")
+
+
+def run_replay(arguments: argparse.Namespace, output: Output) -> int:
+    """Plays the project's history; run again, it goes on where it stopped."""
+    from mainspring._entrypoints.cli.replaying import play
+
+    with opened(arguments) as workspace:
+        folder = workspace.folder
+    return play(folder, output)
 
 
 def run_show(arguments: argparse.Namespace, output: Output) -> int:

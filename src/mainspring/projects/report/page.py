@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from mainspring.projects.report.style import STYLE
 from mainspring.projects.report.svg import Mark, Series, bar_chart, line_chart, three_digits, whole
 from mainspring.projects.summary import Summary
+
+_SHORT: Final = 14  # characters that are never broken over two lines
 
 
 def render(summary: Summary) -> str:
@@ -208,7 +210,9 @@ def _cell(value: Any) -> str:
         return f'<td class="number">{three_digits(value)}</td>'
     if isinstance(value, int):
         return f'<td class="number">{value:,}</td>'
-    return f"<td>{escape(str(value))}</td>"
+    text = str(value)
+    kind = ' class="short"' if len(text) <= _SHORT else ""
+    return f"<td{kind}>{escape(text)}</td>"
 
 
 def _rounded(value: float | None) -> int | None:

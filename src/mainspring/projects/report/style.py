@@ -32,7 +32,7 @@ svg{width:100%;height:auto;display:block}.grid{stroke:var(--rule)}
 .key.first{background:var(--first)}.key.second{background:var(--second)}
 .key.third{background:var(--third)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px;margin:12px 0}
-th{text-align:left;color:var(--quiet);font-weight:600;white-space:nowrap}
+th{text-align:left;color:var(--quiet);font-weight:600;vertical-align:bottom}
 th,td{padding:7px 10px;border-bottom:1px solid var(--rule);vertical-align:top}
-.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.short{white-space:nowrap}.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 """

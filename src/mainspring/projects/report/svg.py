@@ -137,7 +137,11 @@ def _ticks(series: Sequence[Series], *, zero: bool) -> list[float]:
 
 def _grid(frame: _Frame, ticks: Sequence[float], show: Format) -> str:
     lines = []
+    shown: set[str] = set()
     for tick in ticks:
+        if show(tick) in shown:
+            continue
+        shown.add(show(tick))
         y = frame.y(tick)
         lines.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
