@@ -19,6 +19,7 @@ from typing import Final
 
 from docs_links import broken_links
 from docs_snippets import Page, runs_something
+from reference_commands import commands_page
 from reference_errors import error_codes, errors_page
 from reference_events import events_page
 from reference_project_file import project_file_page
@@ -39,7 +40,8 @@ def generated() -> dict[Path, Callable[[], str]]:
         REFERENCE / "events.md": lambda: events_page(PACKAGE),
         REFERENCE / "project-file.md": lambda: project_file_page(ROOT),
     }
-    return {path: partial(_marked, page) for path, page in found.items()}
+    marked = {path: partial(_marked, page) for path, page in found.items()}
+    return {**marked, REFERENCE / "commands.md": commands_page}
 
 
 def _marked(page: Callable[[], str]) -> str:
