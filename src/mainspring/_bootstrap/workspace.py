@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from mainspring._adapters.clock import SystemClock
 from mainspring._bootstrap.folder import PROJECT_FILE, find_project, find_workspace
@@ -28,7 +28,6 @@ from mainspring.ports.tables import Tables
 if TYPE_CHECKING:
     from mainspring.data.service import Datasets
     from mainspring.features.service import FeatureViews
-    from mainspring.governance.ports import EventLog
     from mainspring.governance.service import Record
     from mainspring.improvement.service import Loop
     from mainspring.monitoring.service import Watch
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from mainspring.tracking import Tracking
     from mainspring.training.ports import Learner
     from mainspring.training.service import Trainer
-
-T = TypeVar("T")
 
 
 class _Later:
@@ -237,12 +234,6 @@ class Workspace:
         from mainspring.improvement.service import Loop
 
         return Loop(self.database, SqlChallengeStore(), self.clock)
-
-    def record(self, work: Callable[[EventLog], T]) -> T:
-        """The result of ``work`` on the event record, as of one moment."""
-        from mainspring._adapters.sql.event_log import SqlEventLog
-
-        return self.database.read(lambda reader: work(SqlEventLog(reader)))
 
     @cached_property
     def governance(self) -> Record:
