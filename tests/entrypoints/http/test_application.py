@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import signal
+import socket
 import threading
 
 import httpx
@@ -124,3 +125,17 @@ def test_static_paths_win_over_patterns() -> None:
     ]
     with pytest.raises(ValueError, match="twice"):
         Router([route("/a"), route("/a")])
+
+
+def test_slow_uploads_hold_up_nobody(open_port: int) -> None:
+    """Forty uploads that stand still leave the other routes as quick as before."""
+    head = f"PUT /files/x HTTP/1.1\r\nHost: 127.0.0.1:{open_port}\r\nContent-Length: 99\r\n\r\nx"
+    held = [socket.create_connection(("127.0.0.1", open_port), timeout=10) for _ in range(40)]
+    try:
+        for connection in held:
+            connection.sendall(head.encode())
+        answer = httpx.get(f"http://127.0.0.1:{open_port}/echo", timeout=5)
+        assert answer.status_code == 200
+    finally:
+        for connection in held:
+            connection.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -19,9 +19,10 @@ from mainspring._entrypoints._http.errors import encode_error, error_headers
 from mainspring._entrypoints._http.messages import Answer, Headers, Request, Response
 from mainspring._entrypoints._http.routing import ErrorEncoder, Mount, Route, Router
 from mainspring.core.actor import Actor
-from mainspring.core.errors import Broken, Invalid, MainspringError, NotFound, Unavailable
+from mainspring.core.errors import Broken, Invalid, MainspringError, NotFound, TimedOut, Unavailable
 
 THREADS: Final = 24
+STREAMS: Final = 64
 MAX_WAITING: Final = 4096
 _ONCE: Final = ("host", "content-length", "authorization", "origin", "content-type")
 _STREAM_CHUNK_TIMEOUT_SECONDS: Final = 120
@@ -49,6 +50,8 @@ class Application:
         self.router = Router([route for mount in mounts for route in mount.routes])
         self._encoders = _encoders(mounts)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mainspring-http")
+        # Apart, so that slow uploads and downloads hold up nobody else.
+        self._streams = ThreadPoolExecutor(STREAMS, thread_name_prefix="mainspring-stream")
         self._waiting = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -58,6 +61,7 @@ class Application:
     def close(self) -> None:
         """Finishes what the threads are doing."""
         self._pool.shutdown(wait=True)
+        self._streams.shutdown(wait=True)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         if scope.proto != "http":
@@ -92,7 +96,7 @@ class Application:
                 limit_bytes=route.body_limit_bytes,
             )
         elif method not in {"GET", "HEAD"}:
-            request.body = await bodies.read(protocol, headers, route.body_limit_bytes)
+            request.body = await _in_time(bodies.read(protocol, headers, route.body_limit_bytes))
             if request.body:
                 check_content_type(route, method, headers.get("content-type"))
         return await self._handle(route, request)
@@ -106,7 +110,8 @@ class Application:
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, _whole, route.handler, request)
+            pool = self._streams if route.streams else self._pool
+            return await loop.run_in_executor(pool, _whole, route.handler, request)
         finally:
             self._waiting -= 1
 
@@ -151,8 +156,16 @@ class Application:
 
     async def _stream(self, transport: Any, body: Iterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
-        while chunk := await loop.run_in_executor(self._pool, next, body, b""):
+        while chunk := await loop.run_in_executor(self._streams, next, body, b""):
             await asyncio.wait_for(transport.send_bytes(chunk), _STREAM_CHUNK_TIMEOUT_SECONDS)
+
+
+async def _in_time(reading: Coroutine[Any, Any, bytes]) -> bytes:
+    try:
+        async with asyncio.timeout(bodies.IDLE_SECONDS):
+            return await reading
+    except TimeoutError as error:
+        raise TimedOut("http.idle_body", "The body stopped coming.") from error
 
 
 def _whole(handler: Any, request: Request) -> Response:

@@ -7,8 +7,9 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Protocol
 
-from mainspring.core.errors import Invalid
+from mainspring.core.errors import Invalid, TimedOut
 
+IDLE_SECONDS: Final = 60.0  # a body may be large and slow, but not still
 _GZIP: Final = 31  # zlib's window size with a gzip header
 
 
@@ -103,7 +104,12 @@ class Chunks:
         return self
 
     def __next__(self) -> bytes:
-        chunk = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+        waiting = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
+        try:
+            chunk = waiting.result(IDLE_SECONDS)
+        except TimeoutError as error:
+            waiting.cancel()
+            raise TimedOut("http.idle_body", "The body stopped coming.") from error
         if chunk is None:
             self._check_whole()
             raise StopIteration
