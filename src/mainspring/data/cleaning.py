@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from mainspring.core.errors import Invalid
 from mainspring.core.names import did_you_mean
 from mainspring.core.schema import Column, ColumnType, Schema
-from mainspring.data.sql import literal, names, quoted
+from mainspring.data.sql import names, quoted
 from mainspring.data.types import Cleaning, Dataset
 
 POSITION: Final = "_position"
@@ -73,45 +73,44 @@ def empty_select(columns: Sequence[EngineColumn]) -> str:
     return f"SELECT {', '.join(values)} WHERE false"
 
 
-def cleaned_query(
-    spec: Dataset,
-    raw: Mapping[str, str],
-    columns: Sequence[str],
-) -> str:
-    """One query from raw relations to cleaned rows.
+def selected_query(spec: Dataset, raw: Mapping[str, str]) -> str:
+    """The rows before any cleaning step, with their place in the file.
 
     ``raw`` holds the select of the source under ``""`` and of each lookup under its name.
-    ``columns`` are those of the source. Each cleaning step sees the result of the one before;
-    the expressions of one step all see the row as it was before the step.
-    Errors: ``data.unknown_column`` for a dropped or deduplicated column that is not there.
     """
     parts = [f'"source" AS ({raw[""]})']
     parts += [f"{quoted(name)} AS ({sql})" for name, sql in raw.items() if name]
+    first = '"source"'
     if spec.select is not None:
         body = spec.select.replace("{source}", '"source"').strip().rstrip(";")
         parts.append(f'"selected" AS ({body}\n)')
-        parts.append(f'"step_0" AS (SELECT *, row_number() OVER () AS {POSITION} FROM "selected")')
-        known = None
-    else:
-        parts.append(f'"step_0" AS (SELECT *, row_number() OVER () AS {POSITION} FROM "source")')
-        known = list(columns)
+        first = '"selected"'
+    parts.append(f'"step_0" AS (SELECT *, row_number() OVER () AS {POSITION} FROM {first})')
+    return f'WITH {", ".join(parts)} SELECT * FROM "step_0"'
+
+
+def cleaned_query(spec: Dataset, raw: Mapping[str, str], columns: Sequence[str]) -> str:
+    """One query from raw relations to cleaned rows; ``columns`` are those of ``selected_query``.
+
+    Each cleaning step sees the result of the one before; the expressions and the filter of one
+    step all see the row as it was before the step.
+    Errors: ``data.unknown_column`` for a dropped or deduplicated column that is not there.
+    """
+    sql, known = selected_query(spec, raw).removesuffix(' SELECT * FROM "step_0"'), list(columns)
     for index, step in enumerate(spec.clean):
-        body = _step(step, f'"step_{index}"', known)
-        parts.append(f'"step_{index + 1}" AS ({body})')
-    return f'WITH {", ".join(parts)} SELECT * FROM "step_{len(spec.clean)}"'
+        sql += f', "step_{index + 1}" AS ({_step(step, f"step_{index}", known)})'
+    return f'{sql} SELECT * FROM "step_{len(spec.clean)}"'
 
 
-def _step(step: Cleaning, before: str, known: list[str] | None) -> str:
-    """One step; ``known`` (None after a ``select``) is brought up to date."""
+def _step(step: Cleaning, before: str, known: list[str]) -> str:
+    """One step; the list of known columns is brought up to date."""
     for column in (*step.drop, *step.deduplicate):
-        if known is not None and column not in known and column not in step.set:
+        if column not in known and column not in step.set:
             raise unknown_column(column, known)
-    # Without knowledge of the columns, what is set is removed first and added at the end.
-    replaced = [name for name in step.set if known is None or name in known]
-    hidden = f"COLUMNS(c -> c NOT IN ({', '.join(map(literal, (*replaced, *step.drop)))}))"
-    words = [hidden if replaced or step.drop else "*"]
+    kept = [name for name in known if name not in step.set and name not in step.drop]
+    words = [quoted(name) for name in kept]
     words += [f"({sql}) AS {quoted(name)}" for name, sql in step.set.items()]
-    body = f"SELECT {', '.join(words)} FROM {before}"
+    body = f"SELECT {', '.join(words)} FROM {quoted(before)}"
     if step.where:
         body += f" WHERE ({step.where})"
     if step.deduplicate:
@@ -120,9 +119,7 @@ def _step(step: Cleaning, before: str, known: list[str] | None) -> str:
             f"SELECT * FROM ({body}) QUALIFY row_number() OVER "
             f"(PARTITION BY {names(step.deduplicate)} ORDER BY {POSITION}) = 1"
         )
-    if known is not None:
-        kept = [name for name in known if name not in replaced and name not in step.drop]
-        known[:] = [*kept, *step.set]
+    known[:] = [*kept, *step.set]
     return body
 
 

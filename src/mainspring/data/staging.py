@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mainspring.core.digest import Digest, digest_of
-from mainspring.core.errors import Invalid, NotFound
+from mainspring.core.errors import Invalid, MainspringError, NotFound
 from mainspring.core.names import did_you_mean
 from mainspring.core.schema import Schema
 from mainspring.data import cleaning, expectations, periods
@@ -125,15 +125,15 @@ def _write(
     raw: dict[str, str] = {}
     empty: dict[str, str] = {}
     relations: dict[str, Relation] = {}
-    columns: list[str] = []
     for role, one in opened.items():
         relation = f"raw_{len(raw)}"
         relations[relation], found = _relation(tables, one)
         raw[role] = f"SELECT * FROM {quoted(relation)}"
         empty[role] = cleaning.empty_select(found)
-        columns = columns or [column.name for column in found]
-    sql = cleaning.cleaned_query(spec, raw, columns)
     # Described over relations without rows, so the files are not looked through once more.
+    selected = describe(tables, cleaning.selected_query(spec, empty), {})
+    columns = [column.name for column in selected]
+    sql = cleaning.cleaned_query(spec, raw, columns)
     cleaned = describe(tables, cleaning.cleaned_query(spec, empty, columns), {})
     casts, schema = cleaning.stored_columns(cleaned)
     _check_columns(dataset, spec, schema)
@@ -178,7 +178,13 @@ def _relation(tables: Tables, one: ReadableSource) -> tuple[File, list[EngineCol
     if one.format == "csv":
         options |= {"delimiter": one.delimiter, "null_values": list(one.source.null_values)}
     file = File(one.path, one.format, options)
-    found = describe(tables, "SELECT * FROM file", {"file": file})
+    try:
+        found = describe(tables, "SELECT * FROM file", {"file": file})
+    except MainspringError as error:
+        if error.code != "tables.bad_file":
+            raise
+        _check_header(one, ())
+        raise _unreadable(one, error) from error
     _check_header(one, [column.name for column in found])
     return file, found
 
@@ -191,6 +197,8 @@ def _check_header(one: ReadableSource, found: Sequence[str]) -> None:
     if not one.header or list(one.header) == list(found):
         return
     line, values = ragged_line(one)
+    if values == len(one.header):
+        return
     raise Invalid(
         "data.bad_line",
         f"Line {line} of the source {one.name!r} has {values} values where the header has "
@@ -199,6 +207,19 @@ def _check_header(one: ReadableSource, found: Sequence[str]) -> None:
         "in double quotes.",
         source=one.name,
         line=line,
+    )
+
+
+def _unreadable(one: ReadableSource, error: MainspringError) -> Invalid:
+    line = error.facts.get("line")
+    where = f" at line {line}" if line else ""
+    return Invalid(
+        "data.bad_line",
+        f"The source {one.name!r} cannot be read as {one.format}{where}.",
+        hint=error.hint or "Check its format, delimiter and quotes.",
+        source=one.name,
+        line=line,
+        engine=str(error.facts.get("engine_error", error.message))[:2000],
     )
 
 
