@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.opening import opened, recorded
 from mainspring._entrypoints.cli.output import FAILED, Output
 from mainspring._entrypoints.cli.parser import count, verb, verbs
 from mainspring.core.errors import Conflict, Invalid, NotFound
@@ -55,8 +55,9 @@ def run_log(arguments: argparse.Namespace, output: Output) -> int:
 
     kind = EventKind(arguments.kind) if arguments.kind else None
     with opened(arguments) as workspace:
-        found = workspace.record(
-            lambda log: log.newest(before=arguments.before, kind=kind, limit=arguments.limit)
+        found = recorded(
+            workspace,
+            lambda log: log.newest(before=arguments.before, kind=kind, limit=arguments.limit),
         )
     known = _declared_kinds() if kind and not found else ()
     if kind and known and kind not in known:
@@ -114,7 +115,7 @@ def run_verify(arguments: argparse.Namespace, output: Output) -> int:
             report = verify_export(lines, noted)
     else:
         with opened(arguments) as workspace:
-            report = workspace.record(lambda log: verify(log, noted))
+            report = recorded(workspace, lambda log: verify(log, noted))
     if output.as_json:
         output.document(report)
     else:
@@ -181,6 +182,6 @@ def run_export(arguments: argparse.Namespace, output: Output) -> int:
             return sum(1 for line in lines if stream.write(line))
 
     with opened(arguments) as workspace:
-        written = workspace.record(lambda log: write(export(log)))
+        written = recorded(workspace, lambda log: write(export(log)))
     output.note(f"{written:,} events.")
     return 0

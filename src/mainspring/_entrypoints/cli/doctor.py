@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from mainspring._entrypoints.cli.opening import PROJECT_FILE, project_folder
+from mainspring._entrypoints.cli.opening import PROJECT_FILE, project_folder, recorded
 from mainspring._entrypoints.cli.output import FAILED, Output
 from mainspring._entrypoints.cli.parser import common
 from mainspring.core.errors import MainspringError
@@ -246,7 +246,7 @@ def _clock(workspace: Workspace) -> Iterator[Finding]:
         todo = "Set it; NTP keeps it right."
         yield Finding("wrong", "clock", f"it says {now:%Y-%m-%d %H:%M} UTC", todo)
         return
-    newest = workspace.record(lambda log: log.newest(limit=1))
+    newest = recorded(workspace, lambda log: log.newest(limit=1))
     if newest and newest[0].recorded > now + _SKEW:
         yield Finding(
             "wrong",
@@ -273,13 +273,13 @@ def _database(workspace: Workspace) -> Iterator[Finding]:
 def _record(workspace: Workspace) -> Iterator[Finding]:
     from mainspring.governance.audit import verify
 
-    count = workspace.record(lambda log: log.count())
+    count = recorded(workspace, lambda log: log.count())
     if count > QUICK_EVENTS:
         yield Finding(
             "info", "record", f"{count:,} events, not looked at", "See 'mainspring audit verify'."
         )
         return
-    report = workspace.record(verify)
+    report = recorded(workspace, verify)
     if report.flaw is None:
         yield Finding("ok", "record", f"{report.events:,} events, chain unbroken")
     else:

@@ -6,7 +6,7 @@ mainspring.toml before you trust it. Nothing is ever overwritten.
 
   mainspring init shop --csv orders.csv
   mainspring init shop --csv orders.csv --target returned --yes
-  mainspring init late --template flights
+  mainspring init --list-templates
 """
 
 from __future__ import annotations

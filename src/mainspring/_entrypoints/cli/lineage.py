@@ -1,7 +1,7 @@
 """``mainspring lineage``: what a thing came from, and what came of it.
 
-A thing is named by its type and name, as the record writes it: model:late/3, dataset:flights@2,
-features:late@1, endpoint:late. NAME/VERSION and NAME@alias are taken for models, NAME@NUMBER for a
+A thing is named by its type and name, as the record writes it: model:late/3, dataset:orders@2,
+features:features@1, endpoint:late. NAME/VERSION and NAME@alias are taken for models, NAME@NUMBER for a
 dataset.
 """
 
@@ -11,7 +11,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.opening import opened, recorded
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import common, count
 from mainspring.core.errors import Invalid, NotFound
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             _need(log, ref)
             return walk(log, ref, max_nodes=arguments.limit)
 
-        graph = workspace.record(work)
+        graph = recorded(workspace, work)
     if output.as_json:
         nodes = [{"ref": n.ref, "type": n.type, "steps": n.steps} for n in graph.nodes]
         output.document(
@@ -83,7 +83,7 @@ def _need(log: EventLog, ref: Ref) -> None:
         raise NotFound(
             "governance.unknown_reference",
             f"The record knows nothing of {ref[:120]!r}.",
-            hint="Write it as TYPE:NAME, such as model:late/3 or dataset:flights@2; "
+            hint="Write it as TYPE:NAME, such as model:late/3 or dataset:orders@2; "
             "'mainspring audit log' shows subjects.",
             ref=ref[:120],
         )

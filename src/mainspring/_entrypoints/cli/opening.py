@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mainspring._bootstrap.folder import PROJECT_FILE, find_project
 from mainspring.core.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
     from mainspring._bootstrap.workspace import Workspace
+    from mainspring.governance.ports import EventLog
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -52,4 +55,9 @@ def project_folder(folder: Path) -> Path | None:
     return find_project(folder) or find_project(Path.cwd())
 
 
-__all__ = ["PROJECT_FILE", "opened", "project_folder"]
+def recorded(workspace: Workspace, work: Callable[[EventLog], T]) -> T:
+    """The result of ``work`` on the event record, as of one moment."""
+    return workspace.database.read(lambda reader: work(workspace.governance.log(reader)))
+
+
+__all__ = ["PROJECT_FILE", "opened", "project_folder", "recorded"]
