@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "models": Command("models", "the registry", "Release and serve"),
     "endpoints": Command("endpoints", "where models serve", "Release and serve"),
     "gateway": Command("gateway", "the inference gateway, alone", "Release and serve"),
+    "server": Command("server", "the tracking and registry server, alone", "Release and serve"),
     "monitor": Command("monitor", "windows of watching", "Watch and improve"),
     "alerts": Command("alerts", "what the monitors raised", "Watch and improve"),
     "loop": Command("loop", "triggers, challengers, releases", "Watch and improve"),
