@@ -74,6 +74,13 @@ class Executions:
         """Executions, newest first."""
         return self.database.read(lambda db: self.store.newest(db, pipeline, limit=limit))
 
+    def kept(self, key: Digest) -> tuple[Any] | None:
+        """The result kept under a step's key, alone in a tuple; None when there is none."""
+        address = self.database.read(lambda db: self.store.results(db, (key,))).get(key)
+        if address is None or not self.objects.exists(address):
+            return None
+        return (codec.decode(self.objects.get(address)),)
+
     def run(
         self,
         pipeline: str,
@@ -108,9 +115,9 @@ class Running:
         What the work writes elsewhere must be safe to write again: it runs at least once.
         """
         service = self.service
-        kept = service.database.read(lambda db: service.store.results(db, (key,))).get(key)
-        if kept is not None and service.objects.exists(kept):
-            return codec.decode(service.objects.get(kept))
+        kept = service.kept(key)
+        if kept is not None:
+            return kept[0]
         started = service.clock.monotonic_seconds()
         try:
             result = work()

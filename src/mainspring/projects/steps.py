@@ -68,9 +68,7 @@ class BuiltIns:
         """Who is told how far the work is."""
         return self.opening.progress
 
-    def work(
-        self, name: str, parameters: Mapping[str, Any], upstream: Mapping[str, Any]
-    ) -> Work:
+    def work(self, name: str, parameters: Mapping[str, Any], upstream: Mapping[str, Any]) -> Work:
         """The work of the built-in step of that name. Errors: ``pipelines.unknown_step``."""
         if name == "ingest":
             return self._ingest(parameters.get("dataset"))
@@ -140,7 +138,7 @@ class BuiltIns:
     def _train(self, parameters: Mapping[str, Any], upstream: Mapping[str, Any]) -> Work:
         spec = self.project.spec
         build = self._build(upstream)
-        rows = FeatureRows(self.opening.tables, build)
+        rows = FeatureRows(self.opening.datasets.tables, build)
         until = self._known_until(rows)
         training = _overridden(spec.training, parameters)
         recipe = [training, spec.gates, spec.problem, spec.model]

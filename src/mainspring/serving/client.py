@@ -31,6 +31,7 @@ from mainspring.serving.traffic import Route, RouteTable
 
 TOKEN_FILE: Final = "control.token"  # noqa: S105 - a file's name
 ADDRESS_FILE: Final = "gateway.json"
+LOCK_FILE: Final = "gateway.lock"  # held by whoever may change the folder's routes
 RECORDS_FOLDER: Final = "records"
 _JSON_LENGTH: Final = "Inference-Header-Content-Length"
 _TRIES: Final = 5

@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "data": Command("data", "datasets and their versions", "Problem and data"),
     "features": Command("features", "feature views as of each moment", "Problem and data"),
+    "run": Command("run", "runs a pipeline of the project", "Train"),
     "runs": Command("runs", "tracked runs", "Train"),
     "executions": Command("executions", "pipeline executions", "Train"),
     "models": Command("models", "the registry", "Release and serve"),

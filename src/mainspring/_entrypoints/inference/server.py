@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -23,7 +23,7 @@ from mainspring._entrypoints.inference.lanes import DEFAULT_LIMITS, LaneLimits
 from mainspring._entrypoints.inference.metrics import Metrics
 from mainspring.core.errors import Conflict
 from mainspring.ports.objects import Objects
-from mainspring.serving.client import ADDRESS_FILE, RECORDS_FOLDER
+from mainspring.serving.client import ADDRESS_FILE, LOCK_FILE, RECORDS_FOLDER
 from mainspring.serving.ports import Runtime
 from mainspring.serving.recorder import Recorder, RecorderLimits
 from mainspring.serving.routes import replace_file
@@ -31,8 +31,6 @@ from mainspring.serving.segments import seal_abandoned
 
 if TYPE_CHECKING:
     from mainspring._entrypoints._http.application import Application
-
-_LOCK_FILE: Final = "gateway.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def run(
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Holds the folder: a second gateway would overwrite its routes and its address."""
-    with (folder / _LOCK_FILE).open("ab") as lock:
+    with (folder / LOCK_FILE).open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

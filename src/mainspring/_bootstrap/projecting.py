@@ -1,0 +1,120 @@
+"""The work of a workspace's own project, put together: pipelines, release, watching."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mainspring._bootstrap.endpoints import FolderGateway
+from mainspring.core.errors import Conflict
+from mainspring.projects.opening import Opening
+from mainspring.projects.parts import Parts
+from mainspring.projects.pipeline import Pipelines
+from mainspring.projects.production import Gateway, Production
+from mainspring.projects.rows import FeatureRows
+from mainspring.projects.steps import BuiltIns
+
+if TYPE_CHECKING:
+    from mainspring._bootstrap.workspace import Workspace
+    from mainspring.ports.clock import Clock
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveClock:
+    """The workspace's clock where a replay's is asked for: real time moves by itself."""
+
+    clock: Clock
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def monotonic_seconds(self) -> float:
+        return self.clock.monotonic_seconds()
+
+    def set(self, moment: datetime) -> None:
+        """Nothing: nobody sets the real time."""
+
+
+def pipelines_of(workspace: Workspace, progress: Progress) -> Pipelines:
+    """The pipelines of the workspace's project. Errors: ``project.not_found``."""
+    built_ins = BuiltIns(
+        opening_of(workspace, progress),
+        workspace.executions,
+        lambda rows: parts_of(workspace, rows, progress),
+        lambda: release(workspace),
+        workspace.clock,
+    )
+    return Pipelines(workspace.project, workspace.executions, built_ins)
+
+
+def opening_of(workspace: Workspace, progress: Progress) -> Opening:
+    """The first half of every pipeline."""
+    return Opening(
+        workspace.project, workspace.database, workspace.datasets, workspace.features, progress
+    )
+
+
+def production_of(workspace: Workspace, gateway: Gateway | None = None) -> Production:
+    """The endpoint of the workspace's project."""
+    spec = workspace.project.spec
+    return Production(
+        database=workspace.database,
+        tables=workspace.tables,
+        registry=workspace.registry,
+        gateway=gateway or FolderGateway(workspace),
+        endpoint=spec.model,
+        model=spec.model,
+        problem=spec.problem,
+        seed=spec.training.seed,
+    )
+
+
+def parts_of(workspace: Workspace, rows: FeatureRows, progress: Progress) -> Parts:
+    """The stages that the project's own work uses, outside a replay."""
+    return Parts(
+        project=workspace.project,
+        database=workspace.database,
+        tables=workspace.tables,
+        datasets=workspace.datasets,
+        rows=rows,
+        trainer=workspace.trainer,
+        registry=workspace.registry,
+        executions=workspace.executions,
+        watch=workspace.watch,
+        loop=workspace.loop,
+        record=workspace.governance,
+        production=production_of(workspace),
+        clock=LiveClock(workspace.clock),
+        progress=progress,
+    )
+
+
+def release(workspace: Workspace) -> dict[str, Any]:
+    """Brings the project's endpoint in line with its champion; what is served then.
+
+    Errors: ``projects.nothing_to_deploy``.
+    """
+    gateway = FolderGateway(workspace)
+    production, spec = production_of(workspace, gateway), workspace.project.spec
+    before = gateway.routes().routes.get(production.endpoint)
+    challenge = workspace.loop.current(production.endpoint)
+    route = production.release(challenge, spec.release, frozen=None)
+    if route is None:
+        raise Conflict(
+            "projects.nothing_to_deploy",
+            f"No version of {production.model!r} is its champion yet.",
+            hint="Train one with 'mainspring run train', or name one with "
+            f"'mainspring models promote {production.model}/N'.",
+        )
+    if route != before:
+        production.announce_release(route, "Brought in line with the champion.")
+    return {
+        "endpoint": production.endpoint,
+        "version": int(route.champion.version),
+        "changed": route != before,
+        "running": gateway.url is not None,
+    }

@@ -1,0 +1,120 @@
+"""``mainspring run``: runs a pipeline of the project.
+
+The pipelines stand under [pipelines.NAME.steps] of mainspring.toml. Without a declaration there
+is 'train': ingest, features, train, deploy. What was done with the same inputs is not done again,
+and a run that was cut off goes on with the same command.
+
+  mainspring run train
+  mainspring run train --set learner=linear
+  mainspring run train --dry-run
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.output import Output
+from mainspring._entrypoints.cli.parser import common
+from mainspring.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from mainspring.projects.pipeline import PipelineRun, StepLine
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``run``."""
+    parser.add_argument("pipeline", metavar="PIPELINE", help="its name; 'train' is always there")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="given",
+        help="a parameter of every step that takes it, or of one: STEP.KEY=VALUE",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what is cached; do nothing")
+    parser.add_argument("--no-cache", action="store_true", help="do every step anew")
+    common(parser, run)
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    """Runs, or previews, a pipeline."""
+    from mainspring._bootstrap.projecting import pipelines_of
+
+    given = _given(arguments.given)
+    with opened(arguments) as workspace:
+        pipelines = pipelines_of(workspace, output.note)
+        if arguments.dry_run:
+            found = pipelines.preview(arguments.pipeline, given)
+        else:
+            found = pipelines.run(arguments.pipeline, given, cache=not arguments.no_cache)
+    if output.as_json:
+        output.document(found)
+        return 0
+    output.table(
+        ("step", "state", "seconds", "what came of it"),
+        [
+            (one.step, one.state, one.seconds if one.state == "ran" else None, _told(one))
+            for one in found.steps
+        ],
+    )
+    if not arguments.dry_run:
+        _say_next(found, output)
+    return 0
+
+
+def _given(words: list[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip():
+            raise Invalid(
+                "cli.wrong_use",
+                f"--set {word[:80]!r} sets nothing.",
+                hint="Write KEY=VALUE, or STEP.KEY=VALUE.",
+            )
+        given[key.strip()] = value.strip()
+    return given
+
+
+def _told(line: StepLine) -> str:
+    result: Any = line.result
+    if not isinstance(result, dict):
+        return "" if result is None else str(result)[:120]
+    if line.run == "ingest":
+        return ", ".join(f"{name}@{version}" for name, version in result.items())
+    if line.run == "features":
+        name = f"{result['feature_set']}@{result['version']}"
+        return f"{name}: {result['rows']:,} rows, {result['columns']} features"
+    if line.run == "train":
+        metrics = ", ".join(
+            f"{name} {value:.4g}" for name, value in sorted(result["metrics"].items())
+        )
+        alias = f" ({result['alias']})" if result["alias"] else ""
+        return f"{result['model']}/{result['version']}{alias}; held back: {metrics}"
+    if line.run == "deploy":
+        state = "now" if result["changed"] else "as before"
+        return f"{result['endpoint']} is answered by version {result['version']}, {state}"
+    return ", ".join(f"{key}={value}" for key, value in result.items())[:120]
+
+
+def _say_next(found: PipelineRun, output: Output) -> None:
+    results = {one.run: one.result for one in found.steps}
+    trained, deployed = results.get("train"), results.get("deploy")
+    if trained and trained["alias"] == "candidate":
+        _say_candidate(trained["model"], trained["version"], output)
+    if deployed and not deployed["running"]:
+        output.note("The gateway is not running; start it with: mainspring gateway")
+
+
+def _say_candidate(model: str, version: int, output: Output) -> None:
+    output.note(
+        f"{model}/{version} passed its gates and is the candidate; the champion still answers. "
+        "Whether it is better is not claimed: the champion has learned from rows that the "
+        "candidate was judged on."
+    )
+    output.note(f"Compare:  mainspring models diff {model}@champion {model}@candidate")
+    output.note(f"Promote:  mainspring models promote {model}@candidate")
+    output.note(f"Then:     mainspring endpoints deploy {model}@champion")
