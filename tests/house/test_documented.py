@@ -1,6 +1,8 @@
 """The documentation is true: what is in the code stands in it, and what stands in it is there."""
 
 import ast
+import importlib
+import inspect
 import re
 import sys
 import tomllib
@@ -118,6 +120,20 @@ def test_every_public_name_of_faces_ports_and_errors_is_explained():
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("path", FACES, ids=lambda path: path.parent.name)
+def test_every_name_of_a_face_is_explained(path):
+    """What a stage offers says what the caller gets; a generated docstring does not count."""
+    face = importlib.import_module(f"mainspring.{path.parent.name}")
+    wrong = []
+    for name in getattr(face, "__all__", ()):
+        value = getattr(face, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            told = value.__doc__ or ""
+            if not told.strip() or told.startswith(f"{name}("):
+                wrong.append(name)
+    assert not wrong
+
+
 def unexplained(tree):
     """The public classes, functions and methods without a docstring."""
     if not ast.get_docstring(tree):
@@ -153,6 +169,17 @@ def test_no_page_names_a_place_on_somebodys_machine():
 def test_links_lead_somewhere():
     """Each link to a file or heading of the project finds it."""
     assert not list(broken_links(ROOT, pages()))
+
+
+def test_change_notes_are_named_by_what_and_kind():
+    """A release can sort the notes: WHAT.KIND.md with a known kind, and not empty."""
+    notes = [path for path in (ROOT / "changes").glob("*.md") if path.name != "README.md"]
+    kind = re.compile(r"[a-z0-9-]+\.(added|changed|fixed|removed|security)\.md")
+    wrong = [
+        path.name for path in notes if not kind.fullmatch(path.name) or not path.stat().st_size
+    ]
+    assert notes
+    assert not wrong
 
 
 def test_a_console_block_is_read_as_a_person_reads_it():
