@@ -69,7 +69,7 @@ def test_init_never_overwrites(project, cli, tmp_path, monkeypatch):
         (lambda text: None, 3, "there is no file"),
         (lambda text: "", 2, "header line"),
         (lambda text: text + "o000,2024-01-01T10:00:00Z,DE,1,no\n", 2, "share their key"),
-        (lambda text: text + "o900,2024-01-01T10:00:00Z,DE\n", 2, "as many values"),
+        (lambda text: text + "o900,2024-01-01T10:00:00Z,DE\n", 2, " 3 values"),
         (lambda text: text.replace("amount", "amout"), 2, "amount"),
         (lambda text: text + "o900,2024-01-01T10:00:00Z,DE,abc,no\n", 2, "should hold numbers"),
         (lambda text: text.encode().replace(b"DE", b"D\xfc", 1), 2, "UTF-8"),
