@@ -54,7 +54,12 @@ def pipelines_of(workspace: Workspace, progress: Progress) -> Pipelines:
 def opening_of(workspace: Workspace, progress: Progress) -> Opening:
     """The first half of every pipeline."""
     return Opening(
-        workspace.project, workspace.database, workspace.datasets, workspace.features, progress
+        workspace.project,
+        workspace.database,
+        workspace.datasets,
+        workspace.features,
+        workspace.governance,
+        progress,
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from mainspring._adapters.clock import ReplayClock
 from mainspring._bootstrap.gateway import running_gateway
+from mainspring._bootstrap.projecting import opening_of
 from mainspring._bootstrap.workspace import Workspace
 from mainspring.core.digest import Digest, digest_of
 from mainspring.core.errors import Conflict, Invalid
@@ -19,7 +20,6 @@ from mainspring.pipelines.service import Running
 from mainspring.projects import events
 from mainspring.projects.development import Development
 from mainspring.projects.ending import Ending
-from mainspring.projects.opening import Opening
 from mainspring.projects.parts import Parts
 from mainspring.projects.production import Gateway, Production
 from mainspring.projects.replay import Replay
@@ -41,7 +41,7 @@ def replay(workspace: Workspace, clock: ReplayClock, progress: Callable[[str], N
     project = workspace.project
     running = workspace.executions.begin(PIPELINE, key=project.spec.project.name)
     running = _of_this_definition(running, workspace)
-    opening = Opening(project, workspace.database, workspace.datasets, workspace.features, progress)
+    opening = opening_of(workspace, progress)
     opening.announce()
     opening.ingest(running)
     rows = FeatureRows(workspace.tables, opening.build(running))
@@ -49,21 +49,26 @@ def replay(workspace: Workspace, clock: ReplayClock, progress: Callable[[str], N
         parts = _parts(workspace, clock, rows, gateway, progress)
         played = Replay(parts, Development(parts), running)
         played.play()
+        _complete(workspace, running)
         begin, end = played.stretch()
         summary = Ending(parts, begin, end).summary(seconds=time.monotonic() - started)
-    return _finish(workspace, running, summary)
+    return _write_report(workspace, summary)
 
 
-def _finish(workspace: Workspace, running: Running, summary: Summary) -> Summary:
+def _complete(workspace: Workspace, running: Running) -> None:
+    """Records the end, once: before the summary counts the events."""
+    if running.execution.state == "done":
+        return
+    project = ref("project", workspace.project.spec.project.name)
+    fact = Fact(kind=events.COMPLETED, subject=project)
+    workspace.database.write(lambda tx: tx.announce(fact))
+    running.end("done")
+
+
+def _write_report(workspace: Workspace, summary: Summary) -> Summary:
     path = project_folder(workspace) / REPORT
     summary = msgspec.structs.replace(summary, report=str(path))
     path.write_text(render(summary), "utf-8")
-    if running.execution.state != "done":
-        project = ref("project", summary.project)
-        facts = {"predictions": summary.predictions_served, "report": path.name}
-        fact = Fact(kind=events.COMPLETED, subject=project, facts=facts)
-        workspace.database.write(lambda tx: tx.announce(fact))
-        running.end("done")
     return summary
 
 

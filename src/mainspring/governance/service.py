@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mainspring.core.events import Event, Ref
+from mainspring.core.events import Event, EventKind, Ref
 from mainspring.governance import audit, lineage
 from mainspring.governance.ports import EventLog, Head
 from mainspring.ports.database import Database, Reader
@@ -25,9 +25,13 @@ class Record:
         """What is wrong with the chain, if anything."""
         return self.database.read(lambda db: audit.verify(self.log(db), noted))
 
-    def newest(self, *, before: int | None = None, limit: int = 100) -> list[Event]:
-        """A page of the audit log, newest first."""
-        return self.database.read(lambda db: self.log(db).newest(before=before, limit=limit))
+    def newest(
+        self, *, before: int | None = None, kind: EventKind | None = None, limit: int = 100
+    ) -> list[Event]:
+        """A page of the audit log, newest first; of one kind, when it is named."""
+        return self.database.read(
+            lambda db: self.log(db).newest(before=before, kind=kind, limit=limit)
+        )
 
     def about(self, subject: Ref) -> list[Event]:
         """The events of one subject, oldest first."""

@@ -13,8 +13,9 @@ from mainspring.data.versions import DatasetVersion
 from mainspring.features.records import FeatureBuild
 from mainspring.features.service import FeatureViews
 from mainspring.features.types import FeatureSet
+from mainspring.governance.service import Record
 from mainspring.pipelines.service import Running
-from mainspring.ports.database import Database, Transaction
+from mainspring.ports.database import Database
 from mainspring.projects import events
 from mainspring.projects.code import load_object
 from mainspring.projects.file import LoadedProject
@@ -30,6 +31,7 @@ class Opening:
     database: Database
     datasets: Datasets
     features: FeatureViews
+    record: Record
     progress: Progress
 
     def announce(self) -> None:
@@ -45,23 +47,17 @@ class Opening:
             "kpi": spec.problem.kpi.name if spec.problem.kpi else "",
         }
 
-        def work(tx: Transaction) -> None:
-            newest = tx.one(
-                "SELECT facts FROM events WHERE subject = ? ORDER BY sequence DESC LIMIT 1",
-                (subject,),
-            )
-            if newest is not None and digest in newest[0]:
-                return
-            opened = Fact(
-                kind=events.OPENED,
-                subject=subject,
-                facts=facts,
-                used=(objective,),
-                generated=(problem,),
-            )
-            tx.announce(opened)
-
-        self.database.write(work)
+        newest = self.record.newest(kind=events.OPENED, limit=1)
+        if newest and newest[0].facts.get("digest") == digest:
+            return
+        fact = Fact(
+            kind=events.OPENED,
+            subject=subject,
+            facts=facts,
+            used=(objective,),
+            generated=(problem,),
+        )
+        self.database.write(lambda tx: tx.announce(fact))
 
     def ingest(self, running: Running | None = None) -> dict[str, tuple[DatasetVersion, ...]]:
         """Every dataset of the project, period by period; what is there already is not redone."""

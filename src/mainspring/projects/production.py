@@ -97,10 +97,6 @@ class Production:
 
     def announce_release(self, route: Route, why: str) -> None:
         """Records who answers from now on."""
-        told = [
-            {"name": v.name, "version": v.version, "role": v.role, "share": v.share}
-            for v in route.variants
-        ]
         models = tuple(
             dict.fromkeys(ref("model", f"{self.model}/{v.version}") for v in route.variants)
         )
@@ -108,11 +104,18 @@ class Production:
         fact = Fact(
             kind=events.DEPLOYED,
             subject=subject,
-            facts={"variants": told, "why": why},
+            facts={"variants": self.told(route), "why": why},
             used=models,
             generated=(subject,),
         )
         self.database.write(lambda tx: tx.announce(fact))
+
+    def told(self, route: Route) -> list[dict[str, Any]]:
+        """Who answers by a route, as it is recorded."""
+        return [
+            {"name": v.name, "version": v.version, "role": v.role, "share": v.share}
+            for v in route.variants
+        ]
 
     def _variants(
         self, champion: int, challenge: Challenge | None, rules: Release, frozen: int | None

@@ -286,7 +286,10 @@ class Replay:
         production, spec = self.parts.production, self.parts.project.spec
         challenge = self.parts.loop.current(production.endpoint)
         route = production.release(challenge, spec.release, frozen=FROZEN)
-        if route is not None:
+        if route is None:
+            return
+        told = self.parts.record.newest(kind=events.DEPLOYED, limit=1)
+        if not told or told[0].facts.get("variants") != production.told(route):
             production.announce_release(route, why)
 
 
