@@ -38,5 +38,8 @@ def open_runs(tracking: Tracking, folder: Path) -> Started:
     from mainspring._adapters.spool import FileSpool
     from mainspring._adapters.surroundings import capture_surroundings
 
-    recorder = Recorder(tracking.runs, FileSpool(folder))
-    return Started(tracking.experiments, tracking.artifacts, recorder, capture_surroundings)
+    spool = FileSpool(folder)
+    recorder = Recorder(tracking.runs, spool)
+    return Started(
+        tracking.experiments, tracking.artifacts, recorder, capture_surroundings, spool.close
+    )

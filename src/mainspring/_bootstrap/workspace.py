@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mainspring.registry.service import Registry
     from mainspring.serving.ports import Runtime
     from mainspring.tracking import Tracking
+    from mainspring.tracking.active import Started
     from mainspring.training.ports import Learner
     from mainspring.training.service import Trainer
 
@@ -54,6 +55,14 @@ class Workspace:
     """All of Mainspring over one folder (and what the settings put elsewhere).
 
     Concurrency: may be shared between threads; several processes may open one folder.
+
+    Example:
+        >>> import tempfile
+        >>> with open_workspace(tempfile.mkdtemp()) as ws:
+        ...     with ws.runs.start("first", params={"rate": 0.1}) as run:
+        ...         run.log({"loss": 1.0}, step=1)
+        ...     ws.runs.get(run.id).status
+        'FINISHED'
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Resolved], clock: Clock) -> None:
@@ -75,6 +84,8 @@ class Workspace:
 
     def close(self) -> None:
         """Finishes accepted writes and lets go."""
+        if "runs" in self.__dict__:
+            self.runs.close()
         if "database" in self.__dict__:
             self.database.close()
 
@@ -193,6 +204,13 @@ class Workspace:
         from mainspring._bootstrap.tracking import open_tracking
 
         return open_tracking(self.database, self.objects, self.clock)
+
+    @cached_property
+    def runs(self) -> Started:
+        """Runs as training code starts and finds them; what they log is sent in the background."""
+        from mainspring._bootstrap.tracking import open_runs
+
+        return open_runs(self.tracking, self.folder / "spool")
 
     @cached_property
     def executions(self) -> Executions:

@@ -161,6 +161,7 @@ class Started:
     artifacts: Artifacts
     recorder: Recorder
     capture: Capture = Surroundings
+    let_go: Callable[[], None] | None = None  # of the spool, once the recorder is done with it
 
     def start(
         self,
@@ -222,6 +223,8 @@ class Started:
     def close(self) -> None:
         """Sends what is queued and lets go."""
         self.recorder.close()
+        if self.let_go is not None:
+            self.let_go()
 
     def _all(self) -> list[str]:
         return [one.id for one in self.experiments.search(limit=50_000).items]
