@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainspring._bootstrap.endpoints import FolderGateway
@@ -15,10 +16,12 @@ from mainspring.projects.pipeline import Pipelines
 from mainspring.projects.production import Gateway, Production
 from mainspring.projects.rows import FeatureRows
 from mainspring.projects.steps import BuiltIns
+from mainspring.serving.model import load_model
 
 if TYPE_CHECKING:
     from mainspring._bootstrap.workspace import Workspace
     from mainspring.ports.clock import Clock
+    from mainspring.projects.scoring import Predictions
 
 Progress = Callable[[str], None]
 
@@ -123,3 +126,18 @@ def release(workspace: Workspace) -> dict[str, Any]:
         "changed": route != before,
         "running": gateway.url is not None,
     }
+
+
+def predictions(workspace: Workspace, address: str, file: Path) -> Predictions:
+    """The rows of a file, predicted offline by the version that the address names."""
+    from mainspring._bootstrap.workspace import runtimes
+    from mainspring.projects.scoring import chosen_version, predict_file
+
+    return predict_file(
+        workspace.project,
+        opening_of(workspace, lambda _text: None).definition(),
+        version=chosen_version(workspace.registry, address),
+        file=file,
+        features=workspace.features,
+        load=lambda digest: load_model(digest, workspace.objects.get, runtimes()),
+    )

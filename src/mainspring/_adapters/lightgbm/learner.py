@@ -79,11 +79,16 @@ class GradientBoosting:
         settings = {**DEFAULTS, **parameters}
         rounds = int(settings.pop("rounds"))
         binary = settings.pop("task", "binary") == "binary"
+        rows = matrix(inputs, columns)
+        categories = [i for i, c in enumerate(columns) if c.type == "category"]
+        for i in categories:
+            # The library takes a negative code for missing too, but says so on standard output.
+            rows[:, i] = np.where(rows[:, i] < 0, np.nan, rows[:, i])
         data = lightgbm.Dataset(
-            matrix(inputs, columns),
+            rows,
             label=target,
             feature_name=[f"f{i}" for i in range(len(columns))],
-            categorical_feature=[i for i, c in enumerate(columns) if c.type == "category"],
+            categorical_feature=categories,
             params={"verbosity": -1, "max_bin": settings["max_bin"], "num_threads": self._threads},
             free_raw_data=True,
         )

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "executions": Command("executions", "pipeline executions", "Train"),
     "models": Command("models", "the registry", "Release and serve"),
     "endpoints": Command("endpoints", "where models serve", "Release and serve"),
+    "predict": Command("predict", "predicts the rows of a file", "Release and serve"),
     "gateway": Command("gateway", "the inference gateway, alone", "Release and serve"),
     "server": Command("server", "the tracking and registry server, alone", "Release and serve"),
     "monitor": Command("monitor", "windows of watching", "Watch and improve"),
