@@ -1,6 +1,7 @@
 """Writes orders.csv: 6,000 made-up orders of a small shop, the same on every machine.
 
-The tutorial and the guides begin with this file: ``python orders.py [FILE]``.
+The tutorial and the guides begin with this file: ``python orders.py [FILE [UNTIL]]``, where UNTIL
+leaves out the orders from that date on.
 """
 # ruff: noqa: INP001, S311, DTZ001, PLR2004 - a script with made-up numbers
 
@@ -33,7 +34,10 @@ def orders() -> Iterator[tuple[object, ...]]:
 
 
 if __name__ == "__main__":
-    with Path([*sys.argv, "orders.csv"][1]).open("w", encoding="utf-8", newline="") as stream:
+    given = sys.argv[1:]
+    file = given[0] if given else "orders.csv"
+    until = given[1] if len(given) > 1 else "9999"
+    with Path(file).open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream, lineterminator="\n")
         rows.writerow(HEADER)
-        rows.writerows(orders())
+        rows.writerows(row for row in orders() if str(row[1]) < until)
