@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import math
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from mainspring._entrypoints.cli import watching
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import count, verb, verbs
+from mainspring._entrypoints.cli.run_words import (
+    lasted,
+    metric_values,
+    moment_of,
+    number_text,
+    plain,
+    trends,
+    whole_id,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mainspring._bootstrap.workspace import Workspace
+    from mainspring.core.pages import Page
     from mainspring.tracking import Run
 
 _SHOWN_METRICS = 3
@@ -21,6 +32,16 @@ _SHOWN_METRICS = 3
 def add(parser: argparse.ArgumentParser) -> None:
     """The verbs of ``runs``."""
     among = verbs(parser)
+    _add_ls(among)
+    show = verb(among, "show", run_show, "one run: parameters, metrics with their course, tags")
+    show.add_argument("run_id", metavar="RUN", help="its id, or the beginning of it")
+    compare = verb(among, "compare", run_compare, "several runs side by side, where they differ")
+    compare.add_argument("run_ids", metavar="RUN", nargs="+", help="ids, or their beginnings")
+    compare.add_argument("--all", action="store_true", help="also what is the same in all")
+    watching.add(among)
+
+
+def _add_ls(among: Any) -> None:
     ls = verb(
         among,
         "ls",
@@ -30,14 +51,23 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     ls.add_argument("--experiment", metavar="NAME", help="only of this experiment")
     ls.add_argument("--filter", default="", metavar="TEXT", help="only runs that match")
+    ls.add_argument("--running", action="store_true", help="only runs under way")
+    ls.add_argument("--deleted", action="store_true", help="deleted runs instead of live ones")
     ls.add_argument(
-        "--order-by", action="append", default=[], metavar="KEY", help="metrics.auc DESC"
+        "--order-by",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help='such as "metrics.auc DESC"; again for ties',
     )
+    ls.add_argument(
+        "--columns",
+        default="",
+        metavar="KEYS",
+        help="metrics and parameters to show, by commas: metrics.auc,params.depth",
+    )
+    ls.add_argument("--trend", metavar="METRIC", help="draw the course of this metric")
     ls.add_argument("--limit", type=count, default=50, metavar="N", help="most rows (50)")
-    show = verb(among, "show", run_show, "one run: parameters, metrics, tags")
-    show.add_argument("run_id", metavar="RUN")
-    compare = verb(among, "compare", run_compare, "several runs side by side, where they differ")
-    compare.add_argument("run_ids", metavar="RUN", nargs="+")
 
 
 def run_ls(arguments: argparse.Namespace, output: Output) -> int:
@@ -47,44 +77,79 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
         if arguments.experiment is not None:
             experiments = [tracking.experiments.named(arguments.experiment)]
         else:
-            experiments = list(tracking.experiments.search().items)
+            experiments = list(tracking.experiments.search(limit=50_000).items)
         names = {one.id: one.name for one in experiments}
-        page = tracking.runs.search(
-            list(names), arguments.filter, order_by=arguments.order_by, limit=arguments.limit
-        )
+        page = _page(workspace, list(names), arguments)
+        drawn = trends(workspace, page.items, arguments.trend) if arguments.trend else {}
     if output.as_json:
-        output.document({"runs": [_plain(run) for run in page.items]})
+        output.document({"runs": [plain(run) for run in page.items]})
         return 0
-    keys = list(dict.fromkeys(point.key for run in page.items for point in run.metrics))
-    keys = keys[:_SHOWN_METRICS]
-    output.table(
-        ("run", "name", "experiment", "status", "started (UTC)", *keys),
-        [
-            (
-                run.id,
-                run.name,
-                names.get(run.experiment_id, run.experiment_id),
-                run.status.lower(),
-                _moment(run.start_ms),
-                *(_metrics(run).get(key) for key in keys),
-            )
-            for run in page.items
-        ],
-    )
+    columns = _columns(page.items, names, arguments, drawn)
+    headings = output.fitting(columns)
+    output.table(headings, list(zip(*(columns[name] for name in headings), strict=True)))
     if not page.items:
         output.note("No run found.")
+    if len(headings) < len(columns):
+        output.note(f"Not shown for want of room: {', '.join(list(columns)[len(headings) :])}.")
     if page.next_token:
         output.note("There are more; --limit N shows them.")
     return 0
 
 
+def _page(workspace: Workspace, experiments: list[str], arguments: argparse.Namespace) -> Page[Run]:
+    clauses = [arguments.filter] if arguments.filter.strip() else []
+    if arguments.running:
+        clauses.append("attributes.status = 'RUNNING'")
+    return workspace.tracking.runs.search(
+        experiments,
+        " AND ".join(clauses),
+        order_by=arguments.order_by,
+        view="deleted" if arguments.deleted else "active",
+        limit=arguments.limit,
+    )
+
+
+def _columns(
+    runs: Sequence[Run],
+    names: Mapping[str, str],
+    arguments: argparse.Namespace,
+    drawn: Mapping[str, str],
+) -> dict[str, list[Any]]:
+    asked = [key for key in arguments.columns.split(",") if key]
+    if not asked:
+        found = dict.fromkeys(point.key for run in runs for point in run.metrics)
+        asked = [f"metrics.{key}" for key in list(found)[:_SHOWN_METRICS]]
+    columns: dict[str, list[Any]] = {
+        "run": [run.id for run in runs],
+        "name": [run.name for run in runs],
+        "status": [run.status.lower() for run in runs],
+        **{key.removeprefix("metrics."): [_look(run, key) for run in runs] for key in asked},
+    }
+    if arguments.trend:
+        columns[f"trend {arguments.trend}"] = [drawn.get(run.id, "") for run in runs]
+    columns["started (UTC)"] = [moment_of(run.start_ms) for run in runs]
+    columns["lasted"] = [lasted(run) for run in runs]
+    columns["experiment"] = [names.get(run.experiment_id, run.experiment_id) for run in runs]
+    return columns
+
+
+def _look(run: Run, key: str) -> Any:
+    kind, _, name = key.partition(".")
+    if kind in {"params", "param"}:
+        return run.params.get(name)
+    if kind in {"tags", "tag"}:
+        return run.tags.get(name)
+    return metric_values(run).get(name if kind in {"metrics", "metric"} else key)
+
+
 def run_show(arguments: argparse.Namespace, output: Output) -> int:
     """Shows one run."""
     with opened(arguments) as workspace:
-        run = workspace.tracking.runs.get(_whole_id(workspace, arguments.run_id))
+        run = workspace.tracking.runs.get(whole_id(workspace, arguments.run_id))
         experiment = workspace.tracking.experiments.get(run.experiment_id)
+        drawn = {point.key: trends(workspace, [run], point.key)[run.id] for point in run.metrics}
     if output.as_json:
-        output.document({"run": _plain(run), "experiment": experiment})
+        output.document({"run": plain(run), "experiment": experiment})
         return 0
     output.fields(
         [
@@ -93,16 +158,19 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
             ("Experiment", experiment.name),
             ("Status", run.status.lower()),
             ("User", run.user),
-            ("Started", _moment(run.start_ms)),
-            ("Ended", _moment(run.end_ms)),
+            ("Started", moment_of(run.start_ms)),
+            ("Ended", moment_of(run.end_ms)),
+            ("Lasted", lasted(run)),
             ("Artifacts", run.artifact_uri),
         ]
     )
-    for title, values in (
-        ("Metrics", _metrics(run)),
-        ("Parameters", run.params),
-        ("Tags", run.tags),
-    ):
+    if run.metrics:
+        output.heading("Metrics")
+        output.table(
+            ("metric", "latest", "step", "course"),
+            [(p.key, number_text(p.value), p.step, drawn[p.key]) for p in run.metrics],
+        )
+    for title, values in (("Parameters", run.params), ("Tags", run.tags)):
         if values:
             output.heading(title)
             output.fields((f"  {name}", value) for name, value in values.items())
@@ -112,44 +180,26 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
 def run_compare(arguments: argparse.Namespace, output: Output) -> int:
     """Compares runs."""
     with opened(arguments) as workspace:
-        runs = [workspace.tracking.runs.get(_whole_id(workspace, one)) for one in arguments.run_ids]
+        ids = dict.fromkeys(whole_id(workspace, one) for one in arguments.run_ids)
+        runs = [workspace.tracking.runs.get(one) for one in ids]
+        keys = dict.fromkeys(point.key for run in runs for point in run.metrics)
+        drawn = {} if output.as_json else {key: trends(workspace, runs, key) for key in keys}
     if output.as_json:
-        output.document({"runs": [_plain(run) for run in runs]})
+        output.document({"runs": [plain(run) for run in runs]})
         return 0
-    rows = []
-    for kind, of in (("param", lambda run: run.params), ("metric", _metrics)):
-        for key in dict.fromkeys(key for run in runs for key in of(run)):
-            values = [of(run).get(key) for run in runs]
-            if len(runs) == 1 or any(value != values[0] for value in values):
-                rows.append((f"{kind} {key}", *values))
+    rows = _differences(runs, everything=arguments.all or len(runs) == 1)
+    rows += [(f"course {key}", *(drawn[key].get(run.id, "") for run in runs)) for key in keys]
     output.table(("", *(run.name or run.id for run in runs)), rows)
     if not rows:
         output.line("They do not differ.")
     return 0
 
 
-def _whole_id(workspace: Workspace, text: str) -> str:
-    """The id that a text is the beginning of, when it is that of one recent run."""
-    if len(text) >= 32:  # noqa: PLR2004 - a whole id
-        return text
-    experiments = [one.id for one in workspace.tracking.experiments.search().items]
-    recent = workspace.tracking.runs.search(experiments).items
-    found = [run.id for run in recent if run.id.startswith(text)]
-    return found[0] if len(found) == 1 else text
-
-
-def _metrics(run: Run) -> dict[str, Any]:
-    return {
-        point.key: point.value if math.isfinite(point.value) else str(point.value)
-        for point in run.metrics
-    }
-
-
-def _moment(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _plain(run: Run) -> dict[str, Any]:
-    import msgspec
-
-    return {**msgspec.to_builtins(run), "metrics": _metrics(run)}
+def _differences(runs: Sequence[Run], *, everything: bool) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for kind, of in (("param", lambda run: run.params), ("metric", metric_values)):
+        for key in dict.fromkeys(key for run in runs for key in of(run)):
+            values = [of(run).get(key) for run in runs]
+            if everything or any(value != values[0] for value in values):
+                rows.append((f"{kind} {key}", *values))
+    return rows
