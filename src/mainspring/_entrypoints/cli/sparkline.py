@@ -45,7 +45,8 @@ def _mean(values: Sequence[float]) -> float:
 def _letter(value: float, low: float, high: float) -> str:
     if not math.isfinite(value):
         return _MISSING
-    if high <= low:
+    span = high / 2 - low / 2  # halves: the span itself may exceed a double
+    if span <= 0:
         return BLOCKS[3]
-    share = (value / 2 - low / 2) / (high / 2 - low / 2)  # halves: the span may exceed a double
+    share = (value / 2 - low / 2) / span
     return BLOCKS[min(int(share * len(BLOCKS)), len(BLOCKS) - 1)]
