@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mainspring._bootstrap.workspace import Workspace
     from mainspring.ports.clock import Clock
     from mainspring.projects.scoring import Predictions
+    from mainspring.projects.standing import Standing
+    from mainspring.projects.watching import Watching
 
 Progress = Callable[[str], None]
 
@@ -47,6 +49,7 @@ def pipelines_of(workspace: Workspace, progress: Progress) -> Pipelines:
     built_ins = BuiltIns(
         opening_of(workspace, progress),
         workspace.executions,
+        workspace.registry,
         lambda rows: parts_of(workspace, rows, progress),
         lambda: release(workspace),
         workspace.clock,
@@ -78,6 +81,7 @@ def production_of(workspace: Workspace, gateway: Gateway | None = None) -> Produ
         model=spec.model,
         problem=spec.problem,
         seed=spec.training.seed,
+        entity=spec.endpoint.entity if spec.endpoint else (),
     )
 
 
@@ -141,3 +145,34 @@ def predictions(workspace: Workspace, address: str, file: Path) -> Predictions:
         features=workspace.features,
         load=lambda digest: load_model(digest, workspace.objects.get, runtimes()),
     )
+
+
+def watch_once(workspace: Workspace, progress: Progress, *, until_now: bool) -> Watching:
+    """One pass of watching the project's endpoint, with the labels of the newest data."""
+    from mainspring.projects.watching import Watcher
+
+    watcher = Watcher(
+        project=workspace.project,
+        production=production_of(workspace),
+        watch=workspace.watch,
+        features=workspace.features,
+        clock=workspace.clock,
+        progress=progress,
+    )
+    return watcher.run(opening_of(workspace, progress).build(), until_now=until_now)
+
+
+def standing_of(workspace: Workspace) -> Standing:
+    """Where the loop of the workspace's project stands."""
+    from mainspring.projects.standing import Looking
+
+    gateway = FolderGateway(workspace)
+    looking = Looking(
+        project=workspace.project,
+        datasets=workspace.datasets,
+        registry=workspace.registry,
+        watch=workspace.watch,
+        loop=workspace.loop,
+        clock=workspace.clock,
+    )
+    return looking.standing(gateway.routes(), gateway.url)

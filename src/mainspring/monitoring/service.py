@@ -32,7 +32,8 @@ from mainspring.training.evaluation import METRICS, Judging
 class Watched:
     """The version that a window is measured against: its reference and its own evaluation.
 
-    ``thresholds`` gives each version's decision threshold, for costs.
+    ``thresholds`` gives each version's decision threshold, for costs. ``by_row``: rows are drawn
+    for the intervals, not days; right only where rows have no time and so no common cause in it.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Watched:
     evaluated: Mapping[str, float]
     thresholds: Mapping[str, float]
     compare_with: tuple[str, ...] = ()
+    by_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +212,19 @@ def _drift(
 
 
 def _drifted(one: ColumnDrift) -> Drifted:
-    return Drifted(name=one.column, effect=one.effect, significance=one.q_value, rows=one.n_current)
+    return Drifted(
+        name=one.column,
+        effect=one.effect,
+        significance=one.q_value,
+        rows=one.n_current,
+        moved=one.drifted,
+    )
 
 
 def _metrics(
     frame: Frame, rows: NDArray[np.bool_], scores: NDArray[Any], watched: Watched, problem: Problem
 ) -> dict[str, Estimate]:
-    """Every metric of the task on the labelled rows, with an interval over days.
+    """Every metric of the task on the labelled rows, with an interval over days (or rows).
 
     Costs are those of the decisions taken, each version deciding by its own threshold: the score
     is shifted so that one threshold serves them all.
@@ -226,6 +234,7 @@ def _metrics(
     labels = frame["outcome"][rows].astype(np.float64)
     predicted = scores[rows].astype(np.float64)
     days = frame["event_time"][rows].astype("datetime64[D]").astype(np.int64)
+    drawn = np.arange(len(days), dtype=np.int64) if watched.by_row else days
     judging = Judging(task=problem.task, costs=problem.costs)
     found: dict[str, Estimate] = {}
     for name in METRICS[problem.task]:
@@ -234,7 +243,7 @@ def _metrics(
             cuts = np.array([watched.thresholds.get(str(v), 0.5) for v in frame["version"][rows]])
             used = (predicted >= cuts).astype(np.float64)
         found[name] = bootstrap(
-            judging.measure(name), labels, used, days, draws=100, confidence=0.9
+            judging.measure(name), labels, used, drawn, draws=100, confidence=0.9
         )
     return found
 

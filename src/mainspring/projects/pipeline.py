@@ -85,13 +85,13 @@ class Pipelines:
                 work = self._work(one, results)
                 found = self.executions.kept(work.key) if work.key else None
             if found is not None:
-                results[one.name] = found[0]
+                results[one.name] = self.built_ins.current(one.step.run, found[0])
             lines.append(
                 StepLine(
                     step=one.name,
                     run=one.step.run,
-                    state="cached" if found else "would run",
-                    result=found[0] if found else None,
+                    state="cached" if found is not None else "would run",
+                    result=results.get(one.name),
                 )
             )
         return PipelineRun(pipeline=name, execution=None, steps=tuple(lines))
@@ -130,14 +130,16 @@ class Pipelines:
             work = self._work(one, results)
             key = digest_of([work.key or new_id(), salt]) if salt or not work.key else work.key
             kept = self.executions.kept(key)
-            result = kept[0] if kept else running.step(one.name, key, work.run)
+            result = running.step(one.name, key, work.run)
+            if kept is not None:
+                result = self.built_ins.current(one.step.run, result)
             if one.step.run == TRAIN:
                 raise_if_refused(result)
             results[one.name] = result
             yield StepLine(
                 step=one.name,
                 run=one.step.run,
-                state="cached" if kept else "ran",
+                state="cached" if kept is not None else "ran",
                 seconds=clock.monotonic_seconds() - started,
                 result=result,
             )

@@ -67,6 +67,7 @@ class Production:
     model: str
     problem: Problem
     seed: int
+    entity: tuple[str, ...] = ()
 
     def champion(self) -> int | None:
         """The version that is live, or None before the first release."""
@@ -91,7 +92,8 @@ class Production:
         champion = self.champion()
         if champion is None:
             return None
-        route = Route(variants=self._variants(champion, challenge, rules, frozen))
+        variants = self._variants(champion, challenge, rules, frozen)
+        route = Route(variants=variants, entity=self.entity)
         self.gateway.deploy(self.endpoint, route)
         return route
 

@@ -23,6 +23,7 @@ from mainspring.projects.opening import Opening, Progress
 from mainspring.projects.parts import Parts
 from mainspring.projects.production import CHAMPION
 from mainspring.projects.rows import FeatureRows
+from mainspring.registry.service import Registry
 from mainspring.registry.types import Because, Version
 from mainspring.training.service import Report, Trained
 from mainspring.training.types import Training
@@ -54,6 +55,7 @@ class BuiltIns:
 
     opening: Opening
     executions: Executions
+    registry: Registry
     parts: Callable[[FeatureRows], Parts]
     release: Callable[[], dict[str, Any]]
     clock: Clock
@@ -84,6 +86,18 @@ class BuiltIns:
             hint=f"{did_you_mean(name, PARAMETERS)} A step of your own is 'file.py:name'.",
             step=name,
         )
+
+    def current(self, name: str, result: Any) -> Any:
+        """A kept result with what may have changed since: where the aliases point now."""
+        if name != "train":
+            return result
+        aliases, model = self.registry.aliases, result["model"]
+        pointed = [
+            alias
+            for alias in (CHAMPION, CANDIDATE)
+            if aliases.get(model, alias).version == result["version"]
+        ]
+        return {**result, "alias": next(iter(pointed), "")}
 
     # -- data and features ----------------------------------------------------------------------
 

@@ -21,6 +21,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     verb(among, "ls", run_ls, "the endpoints and who answers each")
     show = verb(among, "show", run_show, "one endpoint: its variants and their parts")
     show.add_argument("endpoint", metavar="ENDPOINT")
+    deploy = verb(
+        among,
+        "deploy",
+        run_deploy,
+        "put a version on an endpoint",
+        more="A name alone means its champion. Without a running gateway the version serves from "
+        "its next\nstart on.",
+    )
+    deploy.add_argument("address", metavar="MODEL", help="NAME, NAME@alias or NAME/VERSION")
+    deploy.add_argument("--endpoint", metavar="NAME", help="which endpoint; named as the model")
+    stop = verb(among, "stop", run_stop, "take an endpoint out of service")
+    stop.add_argument("endpoint", metavar="ENDPOINT")
 
 
 def run_ls(arguments: argparse.Namespace, output: Output) -> int:
@@ -67,6 +79,38 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
         ("variant", "version", "part", "package"),
         [(v.name, v.version, _part(v), v.model) for v in route.variants],
     )
+    return 0
+
+
+def run_deploy(arguments: argparse.Namespace, output: Output) -> int:
+    """Puts a version on an endpoint."""
+    from mainspring._bootstrap.releasing import deploy
+
+    with opened(arguments) as workspace:
+        found = deploy(workspace, arguments.address, arguments.endpoint)
+    if output.as_json:
+        output.document(found)
+        return 0
+    state = "is answered" if found.changed else "was answered already"
+    output.line(f"{found.endpoint} {state} by version {found.version}.")
+    if not found.champion:
+        output.note(
+            f"The alias champion points elsewhere; 'mainspring models promote {found.address}' "
+            "makes it the champion for good."
+        )
+    if found.url is None:
+        output.note("The gateway is not running; it serves this when it starts: mainspring gateway")
+    return 0
+
+
+def run_stop(arguments: argparse.Namespace, output: Output) -> int:
+    """Takes an endpoint out of service."""
+    from mainspring._bootstrap.releasing import stop
+
+    with opened(arguments) as workspace:
+        stop(workspace, arguments.endpoint)
+    output.document({"endpoint": arguments.endpoint, "stopped": True}) if output.as_json else None
+    output.line(f"{arguments.endpoint} is out of service.")
     return 0
 
 

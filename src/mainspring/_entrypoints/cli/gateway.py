@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import threading
 
+from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import Output
 
 
@@ -22,31 +22,30 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Serves until it is told to stop."""
     from mainspring._bootstrap.gateway import SERVING_FOLDER
-    from mainspring._bootstrap.workspace import open_workspace, runtimes
+    from mainspring._bootstrap.workspace import runtimes
     from mainspring._entrypoints.inference.server import GatewaySettings
     from mainspring._entrypoints.inference.server import run as serve
 
-    workspace = open_workspace(arguments.workspace)
     if arguments.until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
-    token = str(workspace.setting("token")) or None
-    settings = GatewaySettings(
-        folder=workspace.folder / SERVING_FOLDER,
-        host=arguments.host,
-        port=arguments.port,
-        token=token,
-    )
-    serve(
-        settings,
-        workspace.objects,
-        runtimes(),
-        ready=lambda address: output.note(f"The gateway answers at {address}"),
-    )
+    with opened(arguments) as workspace:
+        settings = GatewaySettings(
+            folder=workspace.folder / SERVING_FOLDER,
+            host=arguments.host,
+            port=arguments.port,
+            token=str(workspace.setting("token")) or None,
+        )
+        serve(
+            settings,
+            workspace.objects,
+            runtimes(),
+            ready=lambda address: output.note(f"The gateway answers at {address}"),
+        )
     return 0
 
 
 def _stop_with_stdin() -> None:
     """Stops this process when whoever started it is gone."""
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # the descriptor itself: a buffered file would hold its lock at exit
         pass
     os.kill(os.getpid(), signal.SIGTERM)

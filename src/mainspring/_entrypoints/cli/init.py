@@ -152,8 +152,9 @@ def _tell(output: Output, started: Started, template: str) -> None:
     else:
         steps += [
             "look through mainspring.toml and PROBLEM.md: every line can be changed",
-            "mainspring data ingest      reads the data, checks it, stores a version",
-            "mainspring features build   computes what the model may look at",
+            "mainspring data check    what the data holds against what it promises",
+            "mainspring run train     ingests, builds features, trains, judges, deploys",
+            "mainspring gateway       answers over HTTP",
         ]
     output.heading("Next:")
     for step in steps:

@@ -20,6 +20,17 @@ _MOST = 100_000
 def add(parser: argparse.ArgumentParser) -> None:
     """The verbs of ``monitor``."""
     among = verbs(parser)
+    once = verb(
+        among,
+        "run",
+        run_run,
+        "take in records and outcomes, close the windows that are due",
+        more="Outcomes are the labels of the newest ingested data; a prediction is found again by "
+        "its id,\nso ask the endpoint with the row's key as prediction id.",
+    )
+    once.add_argument(
+        "--until-now", action="store_true", help="close the window under way too, as it stands"
+    )
     ls = verb(among, "ls", run_ls, "the windows of an endpoint, newest last")
     ls.add_argument("endpoint", nargs="?", metavar="ENDPOINT", help="that of the project if none")
     ls.add_argument("--limit", type=count, default=30, metavar="N", help="newest windows (30)")
@@ -28,6 +39,43 @@ def add(parser: argparse.ArgumentParser) -> None:
     show.add_argument(
         "--start", metavar="DATE", help="the window that begins then; else the newest"
     )
+
+
+def run_run(arguments: argparse.Namespace, output: Output) -> int:
+    """One pass of watching."""
+    from mainspring._bootstrap.projecting import watch_once
+
+    with opened(arguments) as workspace:
+        found = watch_once(workspace, output.note, until_now=arguments.until_now)
+    if output.as_json:
+        output.document(found)
+        return 0
+    output.fields(
+        [
+            ("Endpoint", found.endpoint),
+            ("New records", found.shipped),
+            ("New outcomes", found.outcomes),
+            ("Windows closed", len(found.windows)),
+            ("Open alerts", len(found.alerts)),
+        ]
+    )
+    if found.learned_from:
+        output.note(
+            f"{found.learned_from:,} outcomes were left out: the model has learned from those rows."
+        )
+    if found.alerts:
+        output.heading("Open alerts")
+        output.table(
+            ("id", "monitor", "severity", "opened (UTC)", "reason"),
+            [(a.id, a.monitor, a.severity, a.opened, a.reason) for a in found.alerts],
+        )
+    if found.windows:
+        output.note("See what a window found with: mainspring monitor show")
+    else:
+        output.note(
+            f"The window under way closes at {cell(found.open_until)} UTC (or --until-now)."
+        )
+    return 0
 
 
 def run_ls(arguments: argparse.Namespace, output: Output) -> int:

@@ -119,9 +119,15 @@ def labels_become_known_once(spec: ProjectFile) -> Iterator[Flaw]:
 
 
 def _looking_back(spec: ProjectFile) -> Iterator[Path]:
-    """The keys that make the system judge past predictions by their labels."""
+    """The keys that make the system judge past predictions by their labels.
+
+    Without a time, a label is known since the data that holds it came in, and none need be told.
+    """
     if spec.replay is not None:
         yield ("replay",)
+    dataset = spec.datasets.get(spec.problem.dataset)
+    if dataset is not None and dataset.time is None:
+        return
     for name, monitor in spec.monitoring.monitors.items():
         if monitor.watch in {"performance", "cost"}:
             yield ("monitoring", "monitors", name)

@@ -75,6 +75,8 @@ def table_words(table: TableSeen, answers: Answers, path: str) -> dict[str, str]
         "clean": "" if key else _cleaning(answers),
         "expectations": "\n".join(_expectations(table, key, inputs, answers)),
         "metric": _METRICS[task],
+        "first_metric": literal(_WATCHED[task][0]),
+        "drop": literal(_WATCHED[task][1]),
         "learner": literal("gradient_boosting"),
         "resample": literal("day" if time else "row"),
         "method": literal("time" if time else "hash"),
@@ -99,6 +101,8 @@ _METRICS: Final = {
     "binary": '{ name = "auc", at_least = 0.5 }, { name = "log_loss" }',
     "regression": '{ name = "r2", at_least = 0 }, { name = "mae" }',
 }
+
+_WATCHED: Final = {"binary": ("auc", 0.05), "regression": ("r2", 0.1)}
 
 
 def _target_words(table: TableSeen, answers: Answers) -> dict[str, str]:
