@@ -40,8 +40,20 @@ class Objects(Protocol):
         """Every stored address, in no particular order."""
         ...
 
-    def delete(self, digest: Digest) -> bool:
-        """Frees the object; False when it was not there. Only garbage collection calls this."""
+    def claim(self, digest: Digest) -> bool:
+        """Whether the object is stored; if so, it counts as put just now."""
+        ...
+
+    def age_seconds(self, digest: Digest) -> float:
+        """How long ago the object was last put or claimed."""
+        ...
+
+    def delete(self, digest: Digest, *, idle_seconds: float = 0.0) -> bool:
+        """Frees the object unless it was put or claimed within so many seconds; whether it did.
+
+        False also when it was not there. Only garbage collection calls this, and one that puts the
+        same bytes at that very moment either stops it or stores them anew.
+        """
         ...
 
     def verify(self, digest: Digest) -> bool:

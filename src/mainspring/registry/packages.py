@@ -104,7 +104,7 @@ class Packages:
         for path, digest in manifest.files.items():
             if path in files and sha256(files[path]) != digest:
                 raise _mismatch(path, "does not have the digest that the manifest gives it")
-            if path not in files and not self.objects.exists(digest):
+            if path not in files and not self.objects.claim(digest):
                 raise _mismatch(path, "is in the manifest, but was not given and is not stored")
         for path in manifest.files.keys() & files.keys():
             self.objects.put(files[path])

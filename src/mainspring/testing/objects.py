@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self._stored: dict[Digest, bytes] = {}
+        self._touched: dict[Digest, float] = {}
         self._lock = threading.Lock()
 
     def put(self, chunks: bytes | Iterable[bytes]) -> Digest:
@@ -23,6 +25,7 @@ class MemoryObjects:
         digest = sha256(data)
         with self._lock:
             self._stored[digest] = data
+            self._touched[digest] = time.monotonic()
         return digest
 
     def get(self, digest: Digest) -> bytes:
@@ -48,10 +51,27 @@ class MemoryObjects:
         with self._lock:
             return iter(tuple(self._stored))
 
-    def delete(self, digest: Digest) -> bool:
+    def claim(self, digest: Digest) -> bool:
         _check(digest)
         with self._lock:
-            return self._stored.pop(digest, None) is not None
+            if digest not in self._stored:
+                return False
+            self._touched[digest] = time.monotonic()
+            return True
+
+    def age_seconds(self, digest: Digest) -> float:
+        self.get(digest)
+        return time.monotonic() - self._touched[digest]
+
+    def delete(self, digest: Digest, *, idle_seconds: float = 0.0) -> bool:
+        _check(digest)
+        with self._lock:
+            if digest not in self._stored:
+                return False
+            if time.monotonic() - self._touched[digest] < idle_seconds:
+                return False
+            del self._stored[digest]
+            return True
 
     def verify(self, digest: Digest) -> bool:
         return sha256(self.get(digest)) == digest

@@ -81,6 +81,27 @@ class ObjectsSuite:
         ensure(objects.put(b"gone") == gone)
         ensure(objects.get(gone) == b"gone")
 
+    def test_what_was_put_or_claimed_lately_is_not_freed(self, objects: Objects) -> None:
+        """Putting the same bytes again, and claiming them, begin their age anew."""
+        digest = objects.put(b"young")
+        ensure(0.0 <= objects.age_seconds(digest) < 60.0)
+        ensure(objects.claim(digest))
+        ensure(not objects.claim(ABSENT))
+        ensure(not objects.delete(digest, idle_seconds=60.0))
+        ensure(objects.get(digest) == b"young")
+        ensure(objects.delete(digest))
+        ensure(refused(objects.age_seconds, digest) == "objects.not_found")
+
+    def test_putting_wins_over_freeing(self, objects: Objects) -> None:
+        """While one frees what is idle, whoever puts the same bytes finds them there afterwards."""
+        with ThreadPoolExecutor(4) as pool:
+            for round_ in range(30):
+                digest = objects.put(str(round_).encode())
+                puts = [pool.submit(objects.put, str(round_).encode()) for _ in range(3)]
+                while not all(future.done() for future in puts):
+                    objects.delete(digest, idle_seconds=3600.0)
+                ensure(objects.get(digest) == str(round_).encode())
+
     def test_a_source_that_fails_leaves_nothing(self, objects: Objects) -> None:
         """When the bytes stop coming, no part of them is an object."""
 

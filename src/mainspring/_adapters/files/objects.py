@@ -2,6 +2,10 @@
 
 Bytes go to ``incoming/`` first, are synced, and get their name by a rename: whoever sees an object
 sees all of it. An upload that died leaves a file in ``incoming/``, swept a day later.
+
+The time of a file is when its bytes were last put. Freeing moves the file to ``leaving/``, looks at
+its time once more and only then removes it: a put that touched the file before the move is seen, a
+put after the move finds no file and stores the bytes anew. Until it is removed it can be read.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from mainspring.core.ids import new_id
 
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})\Z")
 _INCOMING: Final = "incoming"
+_LEAVING: Final = "leaving"
 _ABANDONED_SECONDS: Final = 86_400
 _BLOCK_BYTES: Final = 1 << 20
 
@@ -42,7 +47,7 @@ class FileObjects:
     def put(self, chunks: bytes | Iterable[bytes]) -> Digest:
         if isinstance(chunks, bytes):
             digest = sha256(chunks)
-            if self.exists(digest) and self.verify(digest):
+            if self.claim(digest) and self.verify(digest):
                 self._root.sync(_place(digest)[:-1])
                 return digest
             chunks = (chunks,)
@@ -81,7 +86,7 @@ class FileObjects:
 
     def list(self) -> Iterator[Digest]:
         for first in self._root.names(()):
-            if first == _INCOMING:
+            if first in {_INCOMING, _LEAVING}:
                 continue
             for second in self._root.names((first,)):
                 for name in self._root.names((first, second)):
@@ -89,9 +94,40 @@ class FileObjects:
                     if _DIGEST.match(digest) and name.startswith(first + second):
                         yield digest
 
-    def delete(self, digest: Digest) -> bool:
+    def claim(self, digest: Digest) -> bool:
+        place = _place(digest)
+        try:
+            with _disk_errors(), self._root.folder(place[:-1]) as folder:
+                os.utime(place[-1], dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return self._restore(digest)
+        return True
+
+    def age_seconds(self, digest: Digest) -> float:
+        descriptor = self._descriptor(digest)
+        try:
+            return max(0.0, time.time() - os.fstat(descriptor).st_mtime)
+        finally:
+            os.close(descriptor)
+
+    def delete(self, digest: Digest, *, idle_seconds: float = 0.0) -> bool:
+        place = _place(digest)
+        leaving = (_LEAVING, place[-1])
+        try:
+            if idle_seconds and self.age_seconds(digest) < idle_seconds:
+                return False
+            with _disk_errors():
+                self._root.move(place, leaving)
+        except (FileNotFoundError, NotFound):
+            return False
+        try:
+            if idle_seconds and self._age_seconds(leaving) < idle_seconds:
+                self._restore(digest)
+                return False
+        except FileNotFoundError:  # a put was faster and took it back
+            return False
         with _disk_errors():
-            return self._root.delete(_place(digest))
+            return self._root.delete(leaving)
 
     def verify(self, digest: Digest) -> bool:
         try:
@@ -107,6 +143,11 @@ class FileObjects:
         try:
             with _disk_errors():
                 return self._root.open(place)
+        except FileNotFoundError:
+            pass
+        try:
+            with _disk_errors():
+                return self._root.open((_LEAVING, place[-1]))
         except FileNotFoundError:
             raise NotFound(
                 "objects.not_found",
@@ -130,8 +171,27 @@ class FileObjects:
             os.close(descriptor)
         return Digest(f"sha256:{digest.hexdigest()}")
 
+    def _restore(self, digest: Digest) -> bool:
+        """Brings back what is leaving, put just now; False when there is nothing, or it was faster."""
+        place = _place(digest)
+        try:
+            with _disk_errors(), self._root.folder((_LEAVING,)) as folder:
+                os.utime(place[-1], dir_fd=folder, follow_symlinks=False)
+            with _disk_errors():
+                self._root.move((_LEAVING, place[-1]), place)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _age_seconds(self, parts: Parts) -> float:
+        with _disk_errors(), self._root.folder(parts[:-1]) as folder:
+            return time.time() - os.lstat(parts[-1], dir_fd=folder).st_mtime
+
     def _sweep(self) -> None:
-        """Removes what uploads that died have left, once it is a day old."""
+        """Removes what uploads that died have left, once it is a day old; what was leaving stays."""
+        for name in self._root.names((_LEAVING,)):
+            if _DIGEST.match(f"sha256:{name}"):
+                self._restore(Digest(f"sha256:{name}"))
         for name in self._root.names((_INCOMING,)):
             with self._root.folder((_INCOMING,)) as folder:
                 try:
