@@ -18,15 +18,18 @@ from mainspring.improvement.comparison import PairedComparison
 from mainspring.improvement.machine import Challenge
 from mainspring.monitoring import live
 from mainspring.projects import events
-from mainspring.projects.packaging import build_facts, build_package
+from mainspring.projects.packaging import REPORT_FILE, build_facts, build_package
 from mainspring.projects.parts import Parts
 from mainspring.projects.production import CHAMPION
 from mainspring.registry.details import Details
 from mainspring.registry.facts import DataUsed
+from mainspring.registry.packages import Package
 from mainspring.registry.types import Because, Version
+from mainspring.training.calibration import Calibration
+from mainspring.training.decision import Decision
 from mainspring.training.evaluation import Judging, evaluate
 from mainspring.training.gates import guardrail_verdicts, metric_verdicts
-from mainspring.training.service import Report, Trained
+from mainspring.training.service import Champion, Report, Trained
 from mainspring.training.table import TrainingTable
 from mainspring.training.vectors import Vector
 
@@ -82,18 +85,17 @@ class Development:
         needs no second training.
         """
         parts, spec = self.parts, self.parts.project.spec
-        champion = parts.registry.packages.open(challenge.model, challenge.champion)
-        settings = dict(champion.facts.parameters)
-        training = msgspec.structs.replace(spec.training, parameters=settings)
+        package = parts.registry.packages.open(challenge.model, challenge.champion)
         table = parts.rows.known_by(until, since=self._since(until))
-        trained = parts.trainer.train(
+        training = msgspec.structs.replace(spec.training, learner=package.facts.learner)
+        trained = parts.trainer.challenge(
             table,
+            champion=_champion(package),
+            holdout=parse_duration(spec.comparison.holdout),
             spec=training,
             problem=spec.problem,
             gates=spec.gates,
             until=until,
-            test=parse_duration(spec.comparison.holdout),
-            challenger=True,
             progress=parts.progress,
         )
         compared, lost = self._against_champion(trained, challenge, until)
@@ -107,6 +109,7 @@ class Development:
                 spec=training,
                 problem=spec.problem,
                 until=until,
+                recalibrate=True,
                 progress=parts.progress,
             )
         return self.register(
@@ -248,6 +251,15 @@ class Development:
         }
         fact = Fact(kind=events.TRAINED, subject=run, facts=facts, used=used, generated=(run,))
         self.parts.database.write(lambda tx: tx.announce(fact))
+
+
+def _champion(package: Package) -> Champion:
+    """What a challenger takes over from a version's package."""
+    report = msgspec.json.decode(package.files[REPORT_FILE], type=Report)
+    plain = package.manifest.calibration or {"method": "none"}
+    calibration: Calibration = msgspec.convert(plain, Calibration)
+    chosen = msgspec.convert(report.decision, Decision) if report.decision else None
+    return Champion(report.parameters, calibration, chosen)
 
 
 def _refusals(report: Report) -> list[str]:

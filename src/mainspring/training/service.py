@@ -13,6 +13,8 @@ import numpy as np
 from mainspring.core.errors import Invalid
 from mainspring.core.names import did_you_mean
 from mainspring.problem.types import MetricName, Problem
+from mainspring.training.calibration import Calibration
+from mainspring.training.decision import Decision
 from mainspring.training.evaluation import Evaluation, evaluate
 from mainspring.training.fitting import Fitted, Progress, complete, fit, search_parameters
 from mainspring.training.gates import (
@@ -84,6 +86,15 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
+class Champion:
+    """What a challenger takes over from the version that is live."""
+
+    parameters: dict[str, float | int | str | bool]
+    calibration: Calibration
+    decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
 class Trainer:
     """Trains by a project's rules with whichever learners are at hand."""
 
@@ -97,29 +108,20 @@ class Trainer:
         problem: Problem,
         gates: Sequence[Gate] = (),
         until: datetime | None = None,
-        test: timedelta | None = None,
-        challenger: bool = False,
         progress: Progress = lambda _text: None,
     ) -> Trained:
         """A model of every row whose label is known by ``until``, and what held-back rows say.
-
-        A ``challenger`` takes the given parameters, is not compared with the references (who
-        beats the champion need not), and is not fitted again before it has won: its ``final`` is
-        the held-back model until :meth:`refit`.
 
         Errors: ``training.unknown_learner``, ``training.one_class``, ``training.split_empty``,
         ``training.no_rows``.
         """
         rows = _fit_to_learn(labelled(table, until), problem)
-        parts = split(rows, spec.split, until=until, test=test)
+        parts = split(rows, spec.split, until=until)
         train, validation = rows.take(parts.train), rows.take(parts.validation)
         learner = self.learner(spec.learner)
-        parameters: dict[str, float | int | str | bool] = dict(spec.parameters)
-        trials: list[Trial] = []
-        if not challenger:
-            parameters, trials = search_parameters(
-                learner, train, validation, spec=spec, problem=problem, progress=progress
-            )
+        parameters, trials = search_parameters(
+            learner, train, validation, spec=spec, problem=problem, progress=progress
+        )
         progress(f"fitting {spec.learner} on {len(train):,} rows")
         model, columns = fit(
             learner, train, parameters=parameters, seed=spec.seed, task=problem.task
@@ -134,14 +136,56 @@ class Trainer:
             parameters=parameters,
         )
         progress("judging on held-back rows")
-        references = {} if challenger else self._references(train, validation, spec, problem)
+        references = self._references(train, validation, spec, problem)
         judged = _judge(held_back, references, rows.take(parts.test), spec, problem, gates)
         report = _report(held_back, judged, parts, trials, spec, problem, len(train))
         sample = rows.take(_spread(rows, 512))
         trained = Trained(held_back, held_back, report, judged.test, judged.scores, sample)
-        if challenger:
-            return trained
         return self.refit(trained, rows, spec=spec, problem=problem, progress=progress)
+
+    def challenge(
+        self,
+        table: TrainingTable,
+        *,
+        champion: Champion,
+        holdout: timedelta,
+        spec: Training,
+        problem: Problem,
+        gates: Sequence[Gate] = (),
+        until: datetime | None = None,
+        progress: Progress = lambda _text: None,
+    ) -> Trained:
+        """The champion's recipe on newer rows, judged on the newest stretch, ``holdout``.
+
+        Parameters, calibration and threshold are the champion's, so that no row is spent on
+        choosing them; who beats the champion need not be compared with the references. It is not
+        fitted again before it has won: ``final`` is the held-back model until :meth:`refit`, which
+        with ``recalibrate`` also fits the calibration anew, on rows the model had not learned from.
+        """
+        rows = _fit_to_learn(labelled(table, until), problem)
+        parts = split(rows, spec.split, until=until, holdout=holdout)
+        train = rows.take(parts.train)
+        progress(f"fitting {spec.learner} on {len(train):,} rows")
+        model, columns = fit(
+            self.learner(spec.learner),
+            train,
+            parameters=champion.parameters,
+            seed=spec.seed,
+            task=problem.task,
+        )
+        held_back = Fitted(
+            model,
+            columns,
+            spec.learner,
+            dict(champion.parameters),
+            champion.calibration,
+            champion.decision,
+        )
+        progress("judging on held-back rows")
+        judged = _judge(held_back, {}, rows.take(parts.test), spec, problem, gates)
+        report = _report(held_back, judged, parts, [], spec, problem, len(train))
+        sample = rows.take(_spread(rows, 512))
+        return Trained(held_back, held_back, report, judged.test, judged.scores, sample)
 
     def refit(
         self,
@@ -151,10 +195,21 @@ class Trainer:
         spec: Training,
         problem: Problem,
         until: datetime | None = None,
+        recalibrate: bool = False,
         progress: Progress = lambda _text: None,
     ) -> Trained:
         """The same with its final model fitted on every row whose label is known by ``until``."""
         rows, held_back = labelled(table, until), trained.held_back
+        if recalibrate:
+            held_back = complete(
+                held_back.model,
+                held_back.columns,
+                trained.test,
+                spec=spec,
+                problem=problem,
+                learner=held_back.learner,
+                parameters=held_back.parameters,
+            )
         progress(f"fitting once more on all {len(rows):,} labelled rows")
         model, columns = fit(
             self.learner(held_back.learner),
@@ -167,6 +222,7 @@ class Trainer:
         importance: dict[str, float] = getattr(model, "importance", dict)()
         report = msgspec.structs.replace(
             trained.report,
+            decision=msgspec.to_builtins(final.decision) if final.decision else None,
             importance=dict(sorted(importance.items(), key=lambda item: -item[1])),
             released_on=len(rows),
         )

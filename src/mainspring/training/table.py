@@ -72,9 +72,13 @@ def split(
     spec: Split,
     *,
     until: datetime | None = None,
-    test: timedelta | None = None,
+    holdout: timedelta | None = None,
 ) -> Parts:
-    """The parts of a table whose rows are all labelled; ``test`` overrides the project's stretch."""
+    """The parts of a table whose rows are all labelled.
+
+    With a ``holdout`` only that newest stretch is held back, as the test; nothing is left to
+    choose, so no row is spent on a validation part.
+    """
     if spec.method == "hash" or table.predicted_at is None or table.known_at is None:
         return split_by_hash(
             table.keys, validation_share=spec.validation_share, test_share=spec.test_share
@@ -84,7 +88,11 @@ def split(
     return split_by_time(
         table.predicted_at,
         table.known_at,
-        validation=parse_duration(spec.validation) if spec.validation else share,
-        test=test or (parse_duration(spec.test) if spec.test else share),
+        validation=_stretch(spec.validation, share) if holdout is None else timedelta(0),
+        test=_stretch(spec.test, share) if holdout is None else holdout,
         until=until,
     )
+
+
+def _stretch(named: str | None, share: timedelta) -> timedelta:
+    return parse_duration(named) if named else share
