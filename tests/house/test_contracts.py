@@ -36,6 +36,7 @@ DOORS = {
     "grpc": {"_entrypoints/inference"},
     "jinja2": {"_entrypoints/ui"},
     "lightgbm": {"_adapters/lightgbm"},
+    "markupsafe": {"_entrypoints/ui"},
     "onnxruntime": {"_adapters/onnx"},
     "optuna": {"_adapters/optuna"},
     "psycopg": {"_adapters/postgres"},

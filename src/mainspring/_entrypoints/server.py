@@ -9,6 +9,7 @@ from typing import Final
 from mainspring._bootstrap.workspace import Workspace
 from mainspring._entrypoints._http import Application, Doors, Mount, OneToken, serve
 from mainspring._entrypoints.mlflow import mlflow_mount
+from mainspring._entrypoints.ui import pages_mount
 from mainspring.core.errors import MainspringError
 from mainspring.tracking import Runs
 
@@ -17,7 +18,11 @@ SWEEP_SECONDS: Final = 10.0
 
 def create_app(workspace: Workspace, doors: Doors, mounts: Sequence[Mount] = ()) -> Application:
     """The application over a workspace; ``mounts`` are further wires and pages."""
-    wires = [mlflow_mount(workspace.tracking, workspace.registry), *mounts]
+    wires = [
+        mlflow_mount(workspace.tracking, workspace.registry),
+        *mounts,
+        pages_mount(workspace.tracking, workspace.registry, workspace.governance),
+    ]
     return Application(wires, doors)
 
 

@@ -117,7 +117,7 @@ class Application:
 
     def _unknown(self, method: str, path: str) -> MainspringError:
         methods = self.router.methods(path)
-        if methods and self._encoder(path) is encode_error:
+        if methods and self._encoder(path)[0] is encode_error:
             return Invalid(
                 "http.method_not_allowed",
                 f"{method[:20]} is not a method of this address.",
@@ -130,15 +130,17 @@ class Application:
             hint="See /api/v1/openapi.json for what there is.",
         )
 
-    def _encoder(self, path: str) -> ErrorEncoder:
-        for prefix, encoder in self._encoders:
+    def _encoder(self, path: str) -> tuple[ErrorEncoder, str]:
+        """How errors are written below a path, and as which content type."""
+        for prefix, encoder, kind in self._encoders:
             if path.startswith(prefix):
-                return encoder
-        return encode_error
+                return encoder, kind
+        return encode_error, "application/json"
 
     def _error(self, path: str, error: MainspringError) -> Response:
-        status, body = self._encoder(path)(error)
-        return Response(status, error_headers(error, status), body)
+        encoder, kind = self._encoder(path)
+        status, body = encoder(error)
+        return Response(status, error_headers(error, status, kind), body)
 
     async def _send(self, method: str, protocol: Any, response: Response) -> None:
         headers = response.headers + SECURITY
@@ -195,11 +197,11 @@ def _request(scope: Any, headers: dict[str, str], params: dict[str, str], actor:
     )
 
 
-def _encoders(mounts: Sequence[Mount]) -> list[tuple[str, ErrorEncoder]]:
+def _encoders(mounts: Sequence[Mount]) -> list[tuple[str, ErrorEncoder, str]]:
     """Path prefixes with their error encoders, the longest first."""
-    pairs = [
-        (prefix, mount.encode_error or encode_error)
+    found = [
+        (prefix, mount.encode_error or encode_error, mount.error_type)
         for mount in mounts
         for prefix in mount.prefixes
     ]
-    return sorted(pairs, key=lambda pair: -len(pair[0]))
+    return sorted(found, key=lambda entry: -len(entry[0]))

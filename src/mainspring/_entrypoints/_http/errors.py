@@ -42,9 +42,11 @@ def encode_error(error: MainspringError) -> tuple[int, bytes]:
     return status_of(error), body
 
 
-def error_headers(error: MainspringError, status: int) -> list[tuple[str, str]]:
+def error_headers(
+    error: MainspringError, status: int, content_type: str = "application/json"
+) -> list[tuple[str, str]]:
     """What besides the body an error answer carries."""
-    headers = [("content-type", "application/json")]
+    headers = [("content-type", content_type)]
     if status == 503:  # noqa: PLR2004 - RFC 9110, section 15.6.4
         headers.append(("retry-after", RETRY_AFTER_SECONDS))
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2

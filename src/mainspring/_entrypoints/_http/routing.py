@@ -51,6 +51,7 @@ class Mount:
     routes: tuple[Route, ...]
     prefixes: tuple[str, ...] = ("/",)
     encode_error: ErrorEncoder | None = None
+    error_type: str = "application/json"
 
 
 @dataclass(slots=True)

@@ -1,0 +1,98 @@
+"""Models, one model with its versions and aliases, and one version with its card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from mainspring._entrypoints._http import Request, Response, Route
+from mainspring._entrypoints.ui.lineage import lineage_of
+from mainspring._entrypoints.ui.rendering import READ_MODELS, one, page
+from mainspring.core.errors import MainspringError, NotFound
+from mainspring.governance.service import Record
+from mainspring.registry import Card, Clause, Order, Query, Registry, Version
+from mainspring.registry.names import MAX_VERSION
+from mainspring.registry.types import Move
+
+ROWS: Final = 50
+_MOVES: Final = 100
+_MAX_DIGITS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPages:
+    """The handlers of the registry's pages."""
+
+    registry: Registry
+    record: Record
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/models", self.models, READ_MODELS),
+            Route("GET", "/models/{name}", self.model, READ_MODELS),
+            Route("GET", "/models/{name}/{number}", self.version, READ_MODELS),
+        ]
+
+    def models(self, request: Request) -> Response:
+        query = Query(order=(Order("name"),), limit=ROWS, token=one(request, "after") or None)
+        found = self.registry.models.search(query)
+        return page("models.html", area="models", models=found.items, more=found.next_token)
+
+    def model(self, request: Request) -> Response:
+        model = self.registry.models.get(request.params["name"])
+        query = Query(
+            clauses=(Clause("name", "=", model.name),),
+            order=(Order("number", descending=True),),
+            limit=ROWS,
+            token=one(request, "after") or None,
+        )
+        versions = self.registry.versions.search(query)
+        asked = one(request, "alias").strip()
+        return page(
+            "model.html",
+            area="models",
+            model=model,
+            versions=versions.items,
+            more=versions.next_token,
+            moves=self._moves(model.name, [asked] if asked else sorted(model.aliases)),
+            asked=asked,
+        )
+
+    def version(self, request: Request) -> Response:
+        number = request.params["number"]
+        plain = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
+        if not plain or not 0 < int(number) <= MAX_VERSION:
+            raise NotFound(
+                "registry.version_not_found",
+                f"{number[:40]!r} is not the number of a version.",
+                hint="See the model's page for the versions there are.",
+            )
+        version = self.registry.versions.get(request.params["name"], int(number))
+        card, fault = self._card(version)
+        return page(
+            "version.html",
+            area="models",
+            version=version,
+            changes=self.registry.versions.changes(version.name, version.number),
+            card=card,
+            fault=fault,
+            lineage=lineage_of(self.record, version.ref),
+        )
+
+    def _moves(self, name: str, aliases: list[str]) -> list[Move]:
+        """The latest moves of aliases, newest first."""
+        moves = [
+            move
+            for alias in aliases
+            for move in self.registry.aliases.history(name, alias, limit=_MOVES)
+        ]
+        return sorted(moves, key=lambda move: -move.sequence)[:_MOVES]
+
+    def _card(self, version: Version) -> tuple[Card | None, MainspringError | None]:
+        """The card, or what is wrong with the package; neither when there is no package."""
+        if version.package is None:
+            return None, None
+        try:
+            return self.registry.packages.card(version.name, version.number), None
+        except MainspringError as fault:  # the rest of the page still tells what is on record
+            return None, fault
