@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from mainspring._adapters.sql.data import SqlDatasetStore
 from mainspring._adapters.sql.features import SqlFeatureStore
@@ -72,7 +73,10 @@ class Workshop:
 
 def by_key(frame):
     plain = {
-        name: [None if value != value else value for value in column.tolist()]
+        name: [
+            None if isinstance(value, float) and math.isnan(value) else value
+            for value in column.tolist()
+        ]
         for name, column in frame.items()
     }
     return {

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from feature_workshop import ASKING, PROBLEM, by_key, at, trip
+from feature_workshop import ASKING, PROBLEM, at, by_key, trip
 
 from mainspring.core.errors import MainspringError
 from mainspring.features import count, derived, feature_set, latest, mean, rolling, row, share
 
-
-DELAYS = rolling("here", dataset="trips", keys=["place"], measures={"late": mean("late")}, windows=["3h"])
+DELAYS = rolling(
+    "here", dataset="trips", keys=["place"], measures={"late": mean("late")}, windows=["3h"]
+)
 OWN = row("own", {"hour": "hour(leaves)"})
 
 
@@ -23,7 +24,9 @@ def day(number):
 def test_stretches_add_up_to_the_whole(workshop):
     """Building day by day gives the very rows that one build gives."""
     rows = [
-        trip(f"{d}-{h}", at(h, day=d), left=at(h, 30, day=d), late=d * h) for d in (9, 10, 11) for h in (1, 5, 12)
+        trip(f"{d}-{h}", at(h, day=d), left=at(h, 30, day=d), late=d * h)
+        for d in (9, 10, 11)
+        for h in (1, 5, 12)
     ]
     workshop.put("trips", rows)
     definition = feature_set(OWN, DELAYS)
@@ -41,7 +44,9 @@ def test_the_same_build_again_changes_nothing(workshop):
     workshop.put("trips", [ASKING])
     first = workshop.views.build(feature_set(OWN, DELAYS), PROBLEM)
     assert workshop.views.build(feature_set(OWN, DELAYS), PROBLEM) == first
-    events = workshop.ports.database.read(lambda db: db.all("SELECT kind, used, generated FROM events"))
+    events = workshop.ports.database.read(
+        lambda db: db.all("SELECT kind, used, generated FROM events")
+    )
     assert [row for row in events if row[0] == "features.built"] == [
         ("features.built", '["dataset:trips@1"]', '["features:features@1"]')
     ]
@@ -71,7 +76,9 @@ def test_features_can_be_had_by_key_and_moment(workshop):
     """What was not due at the asked moment is not given."""
     workshop.put("trips", [ASKING, trip("next", at(20))])
     workshop.views.build(feature_set(OWN), PROBLEM)
-    found = workshop.views.get("features", ["me", "next"], as_of=datetime(2024, 1, 10, 11, tzinfo=UTC))
+    found = workshop.views.get(
+        "features", ["me", "next"], as_of=datetime(2024, 1, 10, 11, tzinfo=UTC)
+    )
     assert list(found["row_key"]) == ["me"]
 
 
@@ -135,7 +142,9 @@ def test_a_check_agrees_and_finds_a_forged_value(workshop):
          "data.dataset_not_found", "weather"),
     ],
 )  # fmt: skip
-def test_a_definition_that_cannot_work_is_refused_before_anything_is_built(workshop, views, code, says):
+def test_a_definition_that_cannot_work_is_refused_before_anything_is_built(
+    workshop, views, code, says
+):
     """The view, the column and the next step are named; a column of the future is not reachable."""
     workshop.put("trips", [ASKING])
     with pytest.raises(MainspringError) as caught:

@@ -24,7 +24,9 @@ from mainspring.features import (
 def test_a_row_sees_its_plan_and_carries_its_label(workshop):
     """Key, moments, label and groups stand beside the features; T is event time less two hours."""
     workshop.put("trips", [ASKING, trip("open", at(13))])
-    rows = workshop.features(feature_set(row("own", {"hour": "hour(leaves)", "line": "line"}), categories=["line"]))
+    rows = workshop.features(
+        feature_set(row("own", {"hour": "hour(leaves)", "line": "line"}), categories=["line"])
+    )
     me = rows["me"]
     assert me["event_time"].isoformat() == "2024-01-10T12:00:00"
     assert me["prediction_time"].isoformat() == "2024-01-10T10:00:00"
@@ -70,7 +72,9 @@ def test_a_window_holds_what_became_known_in_it(workshop):
 
 def test_nothing_known_is_null_and_too_little_too(workshop):
     """Means of fewer than at_least facts are null, counts are 0, a missing key gives null."""
-    workshop.put("trips", [ASKING, trip("x", at(8), left=at(9), late=4), trip("lost", at(12), place=None)])
+    workshop.put(
+        "trips", [ASKING, trip("x", at(8), left=at(9), late=4), trip("lost", at(12), place=None)]
+    )
     view = {"dataset": "trips", "keys": ["place"], "windows": ["3h"]}
     made = workshop.features(
         feature_set(
@@ -97,7 +101,11 @@ def test_the_end_of_a_window_can_be_moved_back(workshop):
     """before_event is from the row's event time, before_prediction from T; no keys is all facts."""
     workshop.put(
         "trips",
-        [ASKING, trip("early", at(8), left=at(8, 30), late=4), trip("late", at(8), left=at(9, 30), late=8, place="B")],
+        [
+            ASKING,
+            trip("early", at(8), left=at(8, 30), late=4),
+            trip("late", at(8), left=at(9, 30), late=8, place="B"),
+        ],
     )
     view = {"dataset": "trips", "keys": [], "windows": ["1d"], "measures": {"late": total("late")}}
     made = workshop.features(
@@ -125,7 +133,13 @@ def test_the_latest_fact_is_the_newest_of_those_known(workshop):
     made = workshop.features(
         feature_set(
             latest("sky", dataset="weather", keys=["place"], columns=["wind"]),
-            latest("old", dataset="weather", keys=["place"], columns={"w": "wind * 2"}, before_event="5h"),
+            latest(
+                "old",
+                dataset="weather",
+                keys=["place"],
+                columns={"w": "wind * 2"},
+                before_event="5h",
+            ),
             latest("young", dataset="weather", keys=["place"], columns={"y": "wind"}, max_age="1h"),
         )
     )["me"]
@@ -149,11 +163,23 @@ def test_the_plan_around_a_row_is_known(workshop):
     """Rows planned around the event time count, left or not, with both ends included."""
     workshop.put(
         "trips",
-        [ASKING, trip("a", at(11), left=at(15)), trip("b", at(13)), trip("c", at(13, 1)), trip("d", at(10, 59))],
+        [
+            ASKING,
+            trip("a", at(11), left=at(15)),
+            trip("b", at(13)),
+            trip("c", at(13, 1)),
+            trip("d", at(10, 59)),
+        ],
     )
     made = workshop.features(
         feature_set(
-            planned("near", keys=["place"], measures={"n": count(), "size": total("size")}, before="1h", after="1h")
+            planned(
+                "near",
+                keys=["place"],
+                measures={"n": count(), "size": total("size")},
+                before="1h",
+                after="1h",
+            )
         )
     )["me"]
     assert (made["near_n"], made["near_size"]) == (3, 3)
@@ -174,7 +200,14 @@ def test_pending_is_what_began_and_has_not_ended(workshop):
     )
     made = workshop.features(
         feature_set(
-            pending("due", dataset="trips", keys=["place"], since="leaves", until="left", measures=["count", "minutes"])
+            pending(
+                "due",
+                dataset="trips",
+                keys=["place"],
+                since="leaves",
+                until="left",
+                measures=["count", "minutes"],
+            )
         )
     )["me"]
     assert (made["due_count"], made["due_minutes"]) == (2, 90)

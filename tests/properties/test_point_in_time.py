@@ -19,19 +19,20 @@ from mainspring.features import (
     lowest,
     mean,
     pending,
+    point_in_time,
     rolling,
     share,
     total,
+    windows,
 )
-from mainspring.features import point_in_time, windows
 from mainspring.features.request import Request, Side
 from mainspring.problem.types import Problem
 from mainspring.testing import memory_ports
 
-MINUTES = 60  # the world lasts an hour; so moments often tie
+MINUTES = 30  # the world lasts half an hour, so moments often tie
 BEFORE = 5  # minutes from T to the row's event time
 START = datetime(2024, 1, 1, tzinfo=UTC)
-PLACES = ["A", "B", None]
+PLACES = ["A", "A", "A", "B", None]  # one place has most of the facts
 
 ROWS = Schema((Column("id", "integer"), Column("place", "string"), Column("leaves", "timestamp")))
 FACTS = Schema(
@@ -51,7 +52,11 @@ PROBLEM = Problem(
 REQUEST = Request(
     PROBLEM,
     Side("rows", Dataset(source="s", key=("id",), time="leaves", known_ahead=("place",)), ROWS),
-    {"facts": Side("facts", Dataset(source="s", key=("key",), time="seen", known_at="told"), FACTS)},
+    {
+        "facts": Side(
+            "facts", Dataset(source="s", key=("key",), time="seen", known_at="told"), FACTS
+        )
+    },
 )
 KEYS = {"place": "site"}
 DEFINITION = feature_set(
@@ -86,7 +91,7 @@ fact = st.fixed_dictionaries(
         "value": st.none() | st.integers(-3, 5),
     }
 )
-facts_strategy = st.lists(fact, max_size=14)
+facts_strategy = st.lists(fact, max_size=14) | st.lists(fact, min_size=8, max_size=20)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +101,10 @@ def tables():
 
 
 def moments(values):
-    texts = ["NaT" if value is None else (START + timedelta(minutes=value)).replace(tzinfo=None) for value in values]
+    texts = [
+        "NaT" if value is None else (START + timedelta(minutes=value)).replace(tzinfo=None)
+        for value in values
+    ]
     return np.array(texts, dtype="datetime64[us]")
 
 
@@ -145,7 +153,9 @@ def by_hand(row, facts):
         values = [value for value in inside if value is not None]
         positive = [value for value in values if value > 0]
         made |= {
-            f"r_mean_{window}m": sum(v * 1000 for v in values) / (len(values) * 1000) if values else None,
+            f"r_mean_{window}m": sum(v * 1000 for v in values) / (len(values) * 1000)
+            if values
+            else None,
             f"r_sum_{window}m": float(sum(values)),
             f"r_n_{window}m": float(len(inside)),
             f"r_big_{window}m": sum(v > 2 for v in values) / len(values) if values else None,
@@ -155,7 +165,9 @@ def by_hand(row, facts):
     told = [one for one in facts if one["told"] is not None and now - 10 < one["told"] <= now]
     made["all_n_10m"] = float(sum((one["value"] or 0) > 0 for one in told))
     newest = max(
-        (one for one in known if one["seen"] <= now), key=lambda one: (one["seen"], one["told"], one["tie"]), default=None
+        (one for one in known if one["seen"] <= now),
+        key=lambda one: (one["seen"], one["told"], one["tie"]),
+        default=None,
     )
     fresh = newest is not None and now - newest["seen"] <= 15
     made["l_value"] = newest["value"] if fresh else None
@@ -171,7 +183,10 @@ def by_hand(row, facts):
     made["p_minutes"] = float(sum(now - one["seen"] for one in waiting))
     if where is None:
         made = {name: value if name == "all_n_10m" else None for name, value in made.items()}
-    return {name: np.float64(np.nan if value is None else value).tobytes() for name, value in made.items()}
+    return {
+        name: np.float64(np.nan if value is None else value).tobytes()
+        for name, value in made.items()
+    }
 
 
 def tied(facts):
@@ -209,11 +224,29 @@ def test_the_future_changes_no_bit(tables, rows, facts, later, data):
             changed.append({**one, "ended": ended})
         elif one["seen"] > now:
             if data.draw(st.booleans()):
-                changed.append({**one, "seen": data.draw(after), "told": data.draw(st.none() | after), "value": data.draw(st.none() | st.integers(-9, 9))})
+                changed.append(
+                    {
+                        **one,
+                        "seen": data.draw(after),
+                        "told": data.draw(st.none() | after),
+                        "value": data.draw(st.none() | st.integers(-9, 9)),
+                    }
+                )
         else:
-            changed.append({**one, "told": data.draw(st.none() | after), "value": data.draw(st.none() | st.integers(-9, 9))})
+            changed.append(
+                {
+                    **one,
+                    "told": data.draw(st.none() | after),
+                    "value": data.draw(st.none() | st.integers(-9, 9)),
+                }
+            )
     extra = [
-        {**one, "seen": data.draw(after), "told": data.draw(st.none() | after), "key": 1000 + number}
+        {
+            **one,
+            "seen": data.draw(after),
+            "told": data.draw(st.none() | after),
+            "key": 1000 + number,
+        }
         for number, one in enumerate(later)
     ]
     before, afterwards = built(tables, rows, facts), built(tables, rows, changed + extra)
