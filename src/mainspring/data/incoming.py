@@ -54,6 +54,8 @@ def read_incoming(
     and those of reading a source.
     """
     wanted = msgspec.structs.replace(source, path=glob.escape(file.name), package=None, format=None)
+    if spec.select:  # the rows have its columns, not those of the source
+        wanted = msgspec.structs.replace(wanted, delimiter=None, columns=())
     if file.suffix.lower() not in {
         ".csv",
         ".tsv",
@@ -93,6 +95,8 @@ def _file(one: ReadableSource, schema: Schema) -> File:
         options |= {
             "delimiter": one.delimiter,
             "null_values": list(one.source.null_values),
+            "header": not one.source.columns,
+            "names": list(one.source.columns),
             "types": {name: type_ for name, type_ in texts.items() if name in one.header},
         }
     return File(one.path, one.format, options)

@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import IO, Final, Literal, cast
 
@@ -106,7 +107,7 @@ def readable(located: LocatedSource) -> Iterator[ReadableSource]:
 def _package_folder(name: str, package: str) -> Path:
     """The folder of an installed package; it is found, never imported."""
     top, *rest = package.replace("-", "_").split(".")
-    found = importlib.util.find_spec(top)
+    found = importlib.util.find_spec(top) or importlib.util.find_spec(_imported_as(package) or top)
     locations = list(found.submodule_search_locations or ()) if found else []
     if not locations:
         raise NotFound(
@@ -117,6 +118,14 @@ def _package_folder(name: str, package: str) -> Path:
             package=package,
         )
     return Path(locations[0]).joinpath(*rest)
+
+
+def _imported_as(package: str) -> str | None:
+    """The name by which an installed distribution is imported, when it is called otherwise."""
+    names = metadata.packages_distributions()
+    wanted = package.lower().replace("_", "-")
+    found = [name for name, made_of in names.items() if wanted in map(str.lower, made_of)]
+    return next((name for name in sorted(found) if not name.startswith("_")), None)
 
 
 def _matching(root: Path, pattern: Path) -> tuple[Path, ...]:
@@ -311,13 +320,13 @@ def _not_utf8(name: str, file: Path, byte: int, line: int, what: str) -> Invalid
 
 
 def _header(located: LocatedSource, file: Path) -> tuple[tuple[str, ...], str]:
-    """The column names of a CSV file and its delimiter."""
+    """The column names of a CSV file (declared, or of its first line) and its delimiter."""
     with file.open("r", encoding="utf-8-sig", newline="") as stream:
         first = stream.readline(_CHUNK_BYTES)
         delimiter = located.source.delimiter or max(_DELIMITERS, key=first.count)
         stream.seek(0)
         rows = csv.reader(stream, delimiter=delimiter)
-        names = tuple(name.strip() for name in next(rows, []))
+        names = located.source.columns or tuple(name.strip() for name in next(rows, []))
         if len(located.files) == 1 and not any(map(any, rows)):
             raise _no_rows(located.name, file)
     twice = sorted({name for name in names if names.count(name) > 1})

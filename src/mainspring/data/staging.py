@@ -177,6 +177,7 @@ def _relation(tables: Tables, one: ReadableSource) -> tuple[File, list[EngineCol
     options: dict[str, Any] = {"timezone": one.source.timezone}
     if one.format == "csv":
         options |= {"delimiter": one.delimiter, "null_values": list(one.source.null_values)}
+        options |= {"header": not one.source.columns, "names": list(one.source.columns)}
     file = File(one.path, one.format, options)
     try:
         found = describe(tables, "SELECT * FROM file", {"file": file})

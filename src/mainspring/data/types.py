@@ -36,6 +36,10 @@ class Source(Section, frozen=True):
         ]
         | None
     ) = None
+    columns: Annotated[
+        tuple[Column, ...],
+        Meta(description="For csv without a header line: the names of its columns, in order."),
+    ] = ()
     null_values: Annotated[tuple[str, ...], Meta(description="Words that mean: no value.")] = (
         "",
         "NA",

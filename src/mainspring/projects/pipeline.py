@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from mainspring.core.digest import Digest, digest_of, sha256
-from mainspring.core.errors import Invalid, MainspringError, NotFound
+from mainspring.core.errors import Conflict, Invalid, MainspringError, NotFound
 from mainspring.core.ids import new_id
 from mainspring.core.names import did_you_mean
 from mainspring.pipelines.service import Executions, Running
@@ -274,7 +274,7 @@ def _called(one: _Planned, function: Callable[..., Any], bound: inspect.BoundArg
         own = inspect.getsourcefile(function)
         lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == own]
         where = f", line {lines[-1].lineno}" if lines else ""
-        raise Invalid(
+        raise Conflict(
             "pipelines.step_failed",
             f"The step {one.name!r} failed ({one.step.run}{where}): "
             f"{type(error).__name__}: {error}",

@@ -1,9 +1,10 @@
 """Files outside the store (CSV, JSON, Parquet; gzip, zip) as relations, and what is wrong with them.
 
-Options, all optional: ``delimiter`` (","), ``quote`` ('"'), ``header`` (true), ``null_values``
-(texts that mean null; the empty text), ``timezone`` (of moments written without one; "UTC"),
-``timestamp_format`` (strptime), ``types`` (column -> type, instead of detection), ``member`` (which
-file of a zip). Types are detected from all rows, not from a sample.
+Options, all optional: ``delimiter`` (","), ``quote`` ('"'), ``header`` (true), ``names`` (of the
+columns, for a file without header), ``null_values`` (texts that mean null; the empty text),
+``timezone`` (of moments written without one; "UTC"), ``timestamp_format`` (strptime), ``types``
+(column -> type, instead of detection), ``member`` (which file of a zip). Types are detected from
+all rows, not from a sample.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delimiter: str | None = None
     quote: str = '"'
     header: bool = True
+    names: tuple[str, ...] = ()
     null_values: tuple[str, ...] = ("",)
     timezone: str = "UTC"
     timestamp_format: str | None = None
@@ -161,6 +163,8 @@ def _csv_arguments(options: Options) -> list[str]:
         "null_padding=false",
         "max_line_size=16777216",
     ]
+    if options.names:
+        arguments.append(f"names=[{', '.join(literal(name) for name in options.names)}]")
     if options.timestamp_format:
         arguments.append(f"timestampformat={literal(options.timestamp_format)}")
     if options.types:

@@ -151,7 +151,7 @@ def _tell(output: Output, started: Started, template: str) -> None:
         steps += ["open mainspring.toml and say what to predict, and from which source"]
     else:
         steps += [
-            "look through mainspring.toml and PROBLEM.md: every line can be changed",
+            f"look through {_texts(started.files)}: every line can be changed",
             "mainspring data check    what the data holds against what it promises",
             "mainspring run train     ingests, builds features, trains, judges, deploys",
             "mainspring gateway       answers over HTTP",
@@ -159,6 +159,10 @@ def _tell(output: Output, started: Started, template: str) -> None:
     output.heading("Next:")
     for step in steps:
         output.line(f"  {step}")
+
+
+def _texts(files: tuple[str, ...]) -> str:
+    return " and ".join(name for name in ("mainspring.toml", "PROBLEM.md") if name in files)
 
 
 def _quoted(folder: Path) -> str:
