@@ -28,6 +28,7 @@ from mainspring.ports.tables import Tables
 if TYPE_CHECKING:
     from mainspring.data.service import Datasets
     from mainspring.features.service import FeatureViews
+    from mainspring.governance.garbage import Garbage
     from mainspring.governance.service import Record
     from mainspring.improvement.service import Loop
     from mainspring.monitoring.service import Watch
@@ -261,6 +262,16 @@ class Workspace:
 
         return Record(self.database, SqlEventLog)
 
+    @cached_property
+    def garbage(self) -> Garbage:
+        """What was deleted and what nothing needs."""
+        from mainspring._adapters.sql.garbage import SqlGarbage
+        from mainspring.governance.garbage import Garbage
+
+        return Garbage(
+            self.database, self.objects, SqlGarbage(), self.clock, self.registry.packages.digests
+        )
+
 
 def open_workspace(
     where: str | Path | None = None,
@@ -329,6 +340,9 @@ def learners(threads: int) -> dict[str, Learner]:
     from mainspring._adapters.sklearn.learner import Linear, Logistic
     from mainspring.training.linear import ConstantLearner
 
+    # Threads that wait for each other shall sleep, not spin: on busy cores spinning costs ten times
+    # the work. Read by OpenMP when the first learner's library is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     found: list[Learner] = [Logistic(), Linear(), GradientBoosting(threads), ConstantLearner()]
     return {learner.name: learner for learner in found}
 

@@ -8,6 +8,7 @@ import msgspec
 
 from mainspring.core.digest import Digest
 from mainspring.core.events import Event, EventKind, Ref
+from mainspring.ports.database import Reader, Transaction
 
 Role = Literal["used", "generated", "subject"]
 Reference = tuple[str, str, int]  # what, in which role, by which event
@@ -94,4 +95,33 @@ class ReferenceIndex(EventLog, Protocol):
 
     def index(self, events: list[Event]) -> None:
         """Adds the references of events to the index."""
+        ...
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """A deleted run or logged model: where its artifacts lie (empty when elsewhere), since when."""
+
+    kind: Literal["run", "model"]
+    id: str
+    tree: str
+    deleted_micros: int
+
+
+class GarbageStore(Protocol):
+    """What is out of sight, what may go, and which objects rows still name."""
+
+    def leftovers(self, reader: Reader) -> tuple[list[Leftover], int]:
+        """What is deleted and needed by nothing, and how many are deleted but needed."""
+        ...
+
+    def still(self, tx: Transaction, some: list[Leftover]) -> list[Leftover]:
+        """Those that are deleted and needed by nothing as of this transaction."""
+        ...
+
+    def purge(self, tx: Transaction, one: Leftover) -> None:
+        """Removes all rows of a run or logged model, its artifacts' names included."""
+        ...
+
+    def named(self, reader: Reader, without: list[str]) -> set[Digest]:
+        """Every object that an artifact or a step result names; not artifacts below ``without``."""
         ...

@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "loop": Command("loop", "triggers, challengers, releases", "Watch and improve"),
     "audit": Command("audit", "the record of everything, and its proof", "Govern"),
     "lineage": Command("lineage", "what a thing came from and what came of it", "Govern"),
+    "gc": Command("gc", "removes what was deleted, frees what nothing needs", "Govern"),
     "completion": Command("completion", "completion script for a shell", "Start"),
 }
 

@@ -1,0 +1,117 @@
+"""Garbage in SQL: across the tables of runs, artifacts, step results and model versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from mainspring._adapters.sql.fields import chunks, marks
+from mainspring._adapters.sql.tracking_artifacts import SqlArtifacts
+from mainspring.core.digest import Digest
+from mainspring.governance.ports import Leftover
+from mainspring.ports.database import Reader, Transaction
+
+_SCHEME: Final = "mlflow-artifacts:"
+_RUNS: Final = (
+    "SELECT r.uuid, r.artifact_uri, COALESCE((SELECT MAX(v.time_micros) FROM events v WHERE "
+    "(v.subject = 'run:' || r.uuid AND v.kind = 'tracking.run_deleted') OR (v.subject = "
+    "'experiment:' || r.experiment AND v.kind = 'tracking.experiment_deleted')), 0) "
+    "FROM runs r JOIN experiments e ON e.id = r.experiment "
+    "WHERE (r.shelf <> 2 * r.experiment OR e.state = 'deleted')"
+)
+_MODELS: Final = (
+    "SELECT m.id, m.document, COALESCE((SELECT MAX(v.time_micros) FROM events v WHERE "
+    "v.subject = 'logged-model:' || m.id AND v.kind = 'tracking.model_deleted'), 0) "
+    "FROM logged_models m WHERE m.state = 'deleted'"
+)
+_OF_RUN: Final = ("metrics", "latest", "run_terms", "run_datasets", "run_models")
+
+
+class _Model(msgspec.Struct):
+    artifact_uri: str = ""
+    run_id: str = ""
+
+
+_decode = msgspec.json.Decoder(_Model).decode
+
+
+class SqlGarbage:
+    """:class:`mainspring.governance.ports.GarbageStore` on SQLite and PostgreSQL."""
+
+    def __init__(self) -> None:
+        self._artifacts = SqlArtifacts()
+
+    def leftovers(self, reader: Reader) -> tuple[list[Leftover], int]:
+        found = [Leftover("run", row[0], _tree(row[1]), row[2]) for row in reader.all(_RUNS)]
+        found += [
+            Leftover("model", row[0], _tree(_decode(row[1]).artifact_uri), row[2])
+            for row in reader.all(_MODELS)
+        ]
+        needed = _needed(reader)
+        free = [one for one in found if one.id not in needed]
+        return free, len(found) - len(free)
+
+    def still(self, tx: Transaction, some: list[Leftover]) -> list[Leftover]:
+        runs = [one.id for one in some if one.kind == "run"]
+        models = [one.id for one in some if one.kind == "model"]
+        deleted: set[str] = set()
+        for query, column, ids in ((_RUNS, "r.uuid", runs), (_MODELS, "m.id", models)):
+            for part in chunks(ids):
+                rows = tx.all(f"{query} AND {column} IN ({marks(part)})", part)
+                deleted.update(row[0] for row in rows)
+        free = deleted - _needed(tx)
+        return [one for one in some if one.id in free]
+
+    def purge(self, tx: Transaction, one: Leftover) -> None:
+        if one.tree:
+            self._artifacts.remove(tx, one.tree)
+            folder = one.tree.rpartition("/")[0]
+            if folder.rpartition("/")[2] == one.id and not self._artifacts.entries(tx, folder):
+                self._artifacts.remove(tx, folder)
+        if one.kind == "model":
+            tx.run("DELETE FROM model_metrics WHERE model = ?", (one.id,))
+            tx.run("DELETE FROM logged_models WHERE id = ?", (one.id,))
+            return
+        row = tx.one("SELECT id FROM runs WHERE uuid = ?", (one.id,))
+        if row:
+            for table in _OF_RUN:
+                tx.run(f"DELETE FROM {table} WHERE run = ?", row)
+            tx.run("DELETE FROM runs WHERE id = ?", row)
+
+    def named(self, reader: Reader, without: list[str]) -> set[Digest]:
+        gone = {tree for tree in without if tree}
+        rows = reader.all("SELECT folder, digest FROM artifacts WHERE digest IS NOT NULL")
+        found = {Digest(digest) for folder, digest in rows if not _inside(folder, gone)}
+        for table in ("step_results", "step_runs"):
+            rows = reader.all(f"SELECT DISTINCT result FROM {table} WHERE result IS NOT NULL")
+            found.update(Digest(row[0]) for row in rows)
+        return found
+
+
+def _needed(reader: Reader) -> set[str]:
+    """Every run and logged model that a version names, live or deleted, or a live model its run."""
+    found: set[str] = set()
+    for run, model, source in reader.all(
+        "SELECT run_id, logged_model_id, source FROM model_versions"
+    ):
+        found.update((run, model, *source.split("/"), *source.split(":")))
+    rows = reader.all("SELECT document FROM logged_models WHERE state = 'active'")
+    found.update(_decode(row[0]).run_id for row in rows)
+    return found
+
+
+def _tree(uri: str) -> str:
+    """Where artifacts lie in our tree; empty for a location elsewhere."""
+    path = uri.removeprefix(_SCHEME)
+    if path == uri:
+        return ""
+    return (path[2:].partition("/")[2] if path.startswith("//") else path).strip("/")
+
+
+def _inside(folder: str, trees: Iterable[str]) -> bool:
+    if not trees:
+        return False
+    parts = folder.split("/")
+    return any("/".join(parts[:end]) in trees for end in range(1, len(parts) + 1))
