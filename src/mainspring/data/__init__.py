@@ -6,8 +6,8 @@ says what it holds (a content digest), what it was made of (the source's digest)
 with the rows (a report); it never changes. Rows that break a promise badly are set aside, with
 the reason, where they can be looked at.
 
-    datasets.ingest("flights", spec, sources=..., folder=...) -> versions
-    datasets.show("flights", 3), .diff("flights", 2, 3), .read(sql, {"flights": 3})
+    datasets.ingest("orders", spec, sources=..., folder=...) -> versions
+    datasets.show("orders", 3), .diff("orders", 2, 3), .read(sql, {"orders": 3})
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class DatasetVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """``flights@3``, as references and messages write it."""
+        """``orders@3``, as references and messages write it."""
         return f"{self.dataset}@{self.version}"
 
     @property

@@ -2,7 +2,7 @@
 
 Everything is numbers: a page, a terminal and a test read the same values.
 
-    profile(tables, datasets.show("flights"), target_sql="delay > 15") -> Profile
+    profile(tables, datasets.show("orders"), target_sql="delay > 15") -> Profile
     .columns .correlations .target .warnings .ready
 """
 

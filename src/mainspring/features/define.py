@@ -5,7 +5,7 @@ Example:
     ...     row("schedule", {"hour": "hour(departs_at)"}),
     ...     rolling(
     ...         "origin",
-    ...         dataset="flights",
+    ...         dataset="orders",
     ...         keys=["origin"],
     ...         measures={"delay": mean("delay")},
     ...         windows=["3h"],
