@@ -141,12 +141,14 @@ def _missing(name: str, source: Source, wanted: Path) -> NotFound:
     folder = wanted.parent
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
+    folder = folder.resolve()
     there = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))[:200]
     where = f"the package {source.package}" if source.package else str(folder)
+    near = did_you_mean(wanted.name, there) if there else f"The folder {folder} is empty."
     return NotFound(
         "data.source_missing",
         f"Source {name!r}: there is no file {source.path!r} in {where}.",
-        hint=did_you_mean(wanted.name, there) if there else f"The folder {folder} is empty.",
+        hint=f"{near} Put the file there, or correct the path.",
         source=name,
         path=source.path,
         nearby=there[:20],
