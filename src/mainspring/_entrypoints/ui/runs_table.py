@@ -28,6 +28,7 @@ MAX_COLUMNS: Final = 24
 _METRICS: Final = 4
 _PARAMS: Final = 3
 _EXPERIMENTS: Final = 500
+_LOOKED_AT: Final = 20
 _STARTED: Final = "started"
 
 
@@ -140,8 +141,9 @@ def first_columns(known: Sequence[Column], runs: Sequence[Run]) -> tuple[Column,
     metrics = [column for column in known if column.is_metric][:_METRICS]
     params = [column for column in known if not column.is_metric]
     values = {column: len({run.params.get(column.key) for run in runs}) for column in params}
-    params.sort(key=lambda column: -values[column])
-    return (*metrics, *params[:_PARAMS])
+    telling = [column for column in params if values[column] > 1] or params
+    telling.sort(key=lambda column: -values[column])
+    return (*metrics, *telling[:_PARAMS])
 
 
 def cell(run: Run, column: Column) -> str:
@@ -191,13 +193,17 @@ class RunsTablePages:
     def _experiments(self, wanted: str) -> tuple[list[Experiment], Experiment]:
         """The experiments to choose from, newest first, and the chosen one."""
         found = list(self.tracking.experiments.search(limit=_EXPERIMENTS).items)
-        if not wanted:
-            chosen = found[0] if found else self.tracking.experiments.get(DEFAULT_EXPERIMENT)
-        else:
-            chosen = self.tracking.experiments.get(wanted)
+        chosen = self.tracking.experiments.get(wanted or self._busiest(found[:_LOOKED_AT]))
         if chosen not in found:
             found.insert(0, chosen)
         return found, chosen
+
+    def _busiest(self, experiments: Sequence[Experiment]) -> str:
+        """The experiment with the newest run among a few, so that a first look finds something."""
+        if not experiments:
+            return DEFAULT_EXPERIMENT
+        newest = self.tracking.runs.search([one.id for one in experiments], limit=1).items
+        return newest[0].experiment_id if newest else experiments[0].id
 
     def _runs(self, chosen: Experiment, ask: Ask) -> Page[Run]:
         return self.tracking.runs.search(

@@ -1,0 +1,64 @@
+"""Models, versions, aliases and cards."""
+
+from __future__ import annotations
+
+import re
+
+from pages_workspace import Site, add_model, add_run
+
+from mainspring._entrypoints.ui.models import ROWS
+from mainspring.registry import Details
+
+
+def test_models_are_listed_with_their_aliases(empty: Site) -> None:
+    """The list shows where each alias points, and pages by name."""
+    for at in range(ROWS + 2):
+        empty.registry.models.register(f"m{at:03}")
+    run_id = add_run(empty.tracking, "r", 0.5)
+    add_model(empty.registry, run_id, "a-model")
+    text = empty.get("/models").text
+    assert 'href="/models/a-model/3">champion → 3</a>' in text
+    following = re.search(r'rel="next" href="([^"]*)"', text)
+    assert following
+    assert "m051" in empty.get(following[1].replace("&amp;", "&")).text
+    assert empty.get("/models?after=x").status == 400
+
+
+def test_a_model_shows_versions_and_moves(empty: Site) -> None:
+    """Versions newest first, and every move of an alias: when, from, to, who and why."""
+    add_model(empty.registry, add_run(empty.tracking, "r", 0.5), "late")
+    text = empty.get("/models/late").text
+    versions = re.findall(r'<th scope="row"><a href="/models/late/(\d)">', text)
+    assert versions == ["3", "2", "1"]
+    history = text.split('id="history"')[1]
+    assert history.count('<th scope="row">champion</th>') == 3
+    assert "No alias was ever moved here" in empty.get("/models/late?alias=other").text
+    assert empty.get("/models/late?alias=%3Cb%3E").status == 400
+
+
+def test_a_removed_alias_keeps_its_history(empty: Site) -> None:
+    """What was in production once can be asked for by the alias's name."""
+    add_model(empty.registry, add_run(empty.tracking, "r", 0.5), "late")
+    empty.registry.aliases.remove("late", "champion", expected=3)
+    assert "removed" not in empty.get("/models/late").text
+    assert "removed" in empty.get("/models/late?alias=champion").text
+
+
+def test_a_version_shows_its_card(empty: Site) -> None:
+    """Purpose, metrics with intervals, gates, data and lineage are on the version's page."""
+    run_id = add_run(empty.tracking, "r", 0.5)
+    add_model(empty.registry, run_id, "late")
+    text = empty.get("/models/late/3").text
+    for part in ("Model card", "0.7 to 0.8", "better than nothing", "passed", "dataset:orders@3"):
+        assert part in text, part
+    assert f'href="/runs/{run_id}"' in text.split('id="lineage"')[1]
+    assert "rejected" in empty.get("/models/late/1").text
+
+
+def test_a_version_without_a_package_has_no_card(empty: Site) -> None:
+    """A version that a client registered by its source says so instead."""
+    empty.registry.models.register("late")
+    empty.registry.versions.create_from_source("late", Details(source="mlflow-artifacts:/0/x"))
+    answer = empty.get("/models/late/1")
+    assert answer.status == 200
+    assert "there is no card" in answer.text
