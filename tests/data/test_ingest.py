@@ -251,6 +251,7 @@ def test_check_reports_without_storing(desk):
         ("id,at\n1,2024-01-01\n2,yesterday\n", {"time": "at"}, "data.bad_time", "'yesterday'"),
         ("id,at\n1,2024-02-30T00:00:00Z\n", {"time": "at"}, "data.bad_time", "'2024-02-30"),
         ("id,at\n1,5\n", {"time": "at"}, "data.bad_time", "integer"),
+        ("id,at\n1,03/04/2024\n2,3/3/2024\n", {"time": "at"}, "data.ambiguous_date", "day first"),
         ("id,x\n1,2\n", {"clean": (Cleaning(set={"y": "xx + 1"}),)}, "data.unknown_column", "'x'"),
         ("id,x\n1,2\n", {"clean": (Cleaning(drop=("z",)),)}, "data.unknown_column", "'z'"),
         ("id,x\n1,2\n", {"clean": (Cleaning(where="x >"),)}, "data.bad_sql", "rows"),
@@ -302,6 +303,21 @@ def test_an_unknown_zone_is_named(desk):
     source = Source(path="rows.csv", timezone="America/New_Yrok")
     with pytest.raises(MainspringError, match="New_Yrok"):
         desk.ingest("id,at\n1,2024-01-01 00:00:00\n", source=source, time="at")
+
+
+@pytest.mark.parametrize(
+    ("text", "how", "months"),
+    [
+        ("1,03/04/2024\n2,05/06/2024\n", "%d/%m/%Y", [4, 6]),
+        ("1,03/04/2024\n2,05/06/2024\n", "%m/%d/%Y", [3, 5]),
+        ("1,03/04/2024\n2,13/06/2024\n", None, [4, 6]),
+    ],
+)
+def test_dates_are_read_as_they_are_meant(desk, text, how, months):
+    """The format is what the source says, or what the one date says that fits no other."""
+    source = Source(path="rows.csv", timestamp_format=how)
+    desk.ingest("id,seen\n" + text, source=source, time="seen")
+    assert desk.rows("SELECT month(seen) AS m FROM rows ORDER BY id") == [(m,) for m in months]
 
 
 def test_a_cut_archive_is_refused(desk):

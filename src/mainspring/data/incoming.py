@@ -95,6 +95,7 @@ def _file(one: ReadableSource, schema: Schema) -> File:
         options |= {
             "delimiter": one.delimiter,
             "null_values": list(one.source.null_values),
+            "timestamp_format": one.source.timestamp_format,
             "header": not one.source.columns,
             "names": list(one.source.columns),
             "types": {name: type_ for name, type_ in texts.items() if name in one.header},

@@ -27,6 +27,7 @@ from mainspring.data.cleaning import (
     unknown_column,
 )
 from mainspring.data.explain import explained
+from mainspring.data.moments import check_dates
 from mainspring.data.source import LocatedSource, ReadableSource, locate, ragged_line, readable
 from mainspring.data.sql import quoted
 from mainspring.data.types import Dataset, Expectation, Source
@@ -128,6 +129,8 @@ def _write(
     for role, one in opened.items():
         relation = f"raw_{len(raw)}"
         relations[relation], found = _relation(tables, one)
+        dated = tuple(c.name for c in found if c.type.startswith(("TIMESTAMP", "DATE")))
+        check_dates(one, dated)
         raw[role] = f"SELECT * FROM {quoted(relation)}"
         empty[role] = cleaning.empty_select(found)
     # Described over relations without rows, so the files are not looked through once more.
@@ -178,6 +181,7 @@ def _relation(tables: Tables, one: ReadableSource) -> tuple[File, list[EngineCol
     if one.format == "csv":
         options |= {"delimiter": one.delimiter, "null_values": list(one.source.null_values)}
         options |= {"header": not one.source.columns, "names": list(one.source.columns)}
+        options["timestamp_format"] = one.source.timestamp_format
     file = File(one.path, one.format, options)
     try:
         found = describe(tables, "SELECT * FROM file", {"file": file})

@@ -47,6 +47,13 @@ class Source(Section, frozen=True):
     timezone: Annotated[
         str, Meta(description="Zone of timestamps that carry none (IANA name).")
     ] = "UTC"
+    timestamp_format: Annotated[
+        str | None,
+        Meta(
+            description="For csv: how dates are written, such as '%d.%m.%Y' or '%m/%d/%Y %H:%M'; "
+            "found out when absent."
+        ),
+    ] = None
 
 
 class Expectation(Section, frozen=True):

@@ -167,6 +167,7 @@ def _csv_arguments(options: Options) -> list[str]:
         arguments.append(f"names=[{', '.join(literal(name) for name in options.names)}]")
     if options.timestamp_format:
         arguments.append(f"timestampformat={literal(options.timestamp_format)}")
+        arguments.append(f"dateformat={literal(options.timestamp_format)}")
     if options.types:
         pairs = (f"{literal(name)}: {literal(SQL[type_])}" for name, type_ in options.types.items())
         arguments.append(f"types={{{', '.join(pairs)}}}")
