@@ -1,0 +1,1 @@
+"""A running MLflow server as an origin to take runs and models from, over its REST API."""
