@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from mainspring._adapters.sql.event_log import SqlEventLog
 from mainspring._adapters.sql.registry import SqlRegistry
@@ -202,12 +201,16 @@ def fill(found: Site) -> list[str]:
 MARKUP_ALIAS = "none"
 
 
-def main(port: int) -> None:
-    """The filled server on a port; writes the addresses of its pages first."""
+def main() -> None:
+    """The filled server on a free port: writes the addresses of its pages, then its own."""
     with site() as found:
         print("\n".join(fill(found)), flush=True)
-        serve(found.application, "127.0.0.1", port, ready=lambda _: print("ready", flush=True))
+        serve(found.application, "127.0.0.1", 0, ready=announce)
+
+
+def announce(address: str) -> None:
+    print(f"ready at {address}", flush=True)
 
 
 if __name__ == "__main__":
-    main(int(urlsplit(sys.argv[1]).port or 0))
+    main()
