@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from html.parser import HTMLParser
 
@@ -157,6 +158,17 @@ def test_files_of_the_pages_can_be_kept(empty: Site) -> None:
     assert "immutable" not in empty.get("/static/pages.css?v=old").headers["cache-control"]
     for name in ("htmx", "uplot"):
         assert empty.get(f"/static/vendor/{name}-LICENSE.txt").status == 200
+
+
+def test_foreign_files_are_those_of_their_releases(empty: Site) -> None:
+    """Each vendored file has the bytes that the list of versions says, and is in that list."""
+    listed = set()
+    for line in empty.get("/static/vendor/versions.txt").text.splitlines():
+        digest, name, *_ = line.split()
+        body = empty.get(f"/static/vendor/{name}").text.encode()
+        assert hashlib.sha256(body).hexdigest() == digest, name
+        listed.add(name)
+    assert listed == {"htmx.min.js", "uplot.min.js", "uplot.min.css"}
 
 
 def test_lengths_of_time_read_well() -> None:

@@ -29,6 +29,7 @@ _METRICS: Final = 4
 _PARAMS: Final = 3
 _EXPERIMENTS: Final = 500
 _LOOKED_AT: Final = 20
+_LONGEST: Final = 120  # characters of a parameter; the run's page has all of it
 _STARTED: Final = "started"
 
 
@@ -149,7 +150,8 @@ def first_columns(known: Sequence[Column], runs: Sequence[Run]) -> tuple[Column,
 def cell(run: Run, column: Column) -> str:
     """What a run shows in a column; empty when it has nothing there."""
     if not column.is_metric:
-        return run.params.get(column.key, "")
+        value = run.params.get(column.key, "")
+        return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
     return next((number(point.value) for point in run.metrics if point.key == column.key), "")
 
 
