@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -168,3 +172,27 @@ def test_an_endpoint_serves_what_was_deployed_before_the_gateway_ran(type_in, pr
     assert type_in("endpoints", "deploy", "churn").code == 0
     with gateway(project) as url:
         assert url == type_in("status", "--json").document["gateway"]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_with_the_same_command(type_in, project):
+    """Killed at any moment, the same command completes: one version, one champion, a sound record."""
+    seed = int(os.environ.get("FAULT_SEED", random.SystemRandom().randrange(10**9)))
+    print(f"FAULT_SEED={seed}")
+    draw = random.Random(seed)
+    command = [sys.executable, "-m", "mainspring", "run", "train"]
+    for _ in range(6):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(draw.uniform(0.5, 6.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    assert type_in("run", "train").code == 0
+    versions = type_in("models", "ls", "churn", "--json").document["versions"]
+    assert [(one["number"], one["status"]) for one in versions] == [(1, "registered")]
+    executions = type_in("executions", "ls", "train", "--json").document["executions"]
+    assert [one["state"] for one in executions] == ["done"]
+    datasets = type_in("data", "ls", "--json").document["datasets"]
+    assert [(one["version"], one["rows"]) for one in datasets] == [(1, 1500)]
+    assert type_in("audit", "verify").code == 0
