@@ -168,7 +168,7 @@ def fill(found: Site) -> list[str]:
     run_ids = [
         add_run(found.tracking, attack, 0.1 + at, experiment) for at, attack in enumerate(ATTACKS)
     ]
-    empty = found.tracking.runs.create(experiment, name="running", start_ms=99_000).id
+    running = found.tracking.runs.create(experiment, name="running", start_ms=99_000).id
     add_model(found.registry, run_ids[0])
     return [
         address("", experiment=experiment),
@@ -181,7 +181,7 @@ def fill(found: Site) -> list[str]:
         ),
         "/",
         address("runs", run_ids[1]),
-        address("runs", empty),
+        address("runs", running),
         address("runs", run_ids[0], "metric", key=MARKUP_KEY),
         address("runs", run_ids[0], "metric", key=MARKUP),
         address("runs", run_ids[0], "files"),

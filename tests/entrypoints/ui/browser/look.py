@@ -88,6 +88,18 @@ def work_the_table(context: BrowserContext, address: str, path: str) -> None:
     page.close()
 
 
+def watch_a_run(context: BrowserContext, address: str, path: str) -> None:
+    """A running run asks for news again and again, and stays one page."""
+    page = context.new_page()
+    watch(page, urlsplit(address).netloc)
+    page.goto(address + path, timeout=TIMEOUT_MS)
+    for _ in range(2):
+        with page.expect_response(address + path, timeout=TIMEOUT_MS):
+            pass
+    expect(page.locator("#now h1").count() == 1, "the facts of a run are there twice, or not")
+    page.close()
+
+
 def work_by_keyboard(context: BrowserContext, address: str, path: str) -> None:
     """The first key press shows where one is, and leads past the menu."""
     page = context.new_page()
@@ -120,6 +132,7 @@ def work_without_scripts(browser: Browser, address: str, path: str) -> None:
 
 
 def main(chromium: str, address: str, paths: list[str]) -> None:
+    running = [path for path in paths if path.startswith("/runs/")][1]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         curves = 0
@@ -131,6 +144,7 @@ def main(chromium: str, address: str, paths: list[str]) -> None:
             context.close()
         context = browser.new_context()
         work_the_table(context, address, paths[0])
+        watch_a_run(context, address, running)
         work_by_keyboard(context, address, paths[0])
         context.close()
         work_without_scripts(browser, address, paths[0])
