@@ -8,6 +8,7 @@ from typing import Final
 
 from mainspring._bootstrap.workspace import Workspace
 from mainspring._entrypoints._http import Application, Doors, Mount, OneToken, serve
+from mainspring._entrypoints.api import api_mount
 from mainspring._entrypoints.mlflow import mlflow_mount
 from mainspring._entrypoints.ui import pages_mount
 from mainspring.core.errors import MainspringError
@@ -20,6 +21,7 @@ def create_app(workspace: Workspace, doors: Doors, mounts: Sequence[Mount] = ())
     """The application over a workspace; ``mounts`` are further wires and pages."""
     wires = [
         mlflow_mount(workspace.tracking, workspace.registry),
+        api_mount(workspace.tracking, workspace.registry),
         *mounts,
         pages_mount(workspace.tracking, workspace.registry, workspace.governance),
     ]

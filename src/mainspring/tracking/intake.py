@@ -26,7 +26,7 @@ from mainspring.tracking.limits import (
     MAX_TAGS,
     check_pairs,
 )
-from mainspring.tracking.origin import Files, Origin, Taken
+from mainspring.tracking.origin import Bytes, Files, Origin, Taken
 from mainspring.tracking.types import ENDED, NAME_TAG, Batch, Experiment, LoggedModel, Run
 
 TAKEN_TAG: Final = "mainspring.imported"
@@ -145,12 +145,21 @@ class Intake:
         if not root:
             taken.differs(where, "its artifacts lie outside this workspace and were left out")
             return
-        for path, read in files:
+        while (entry := self._next(files, where, taken)) is not None:
+            path, read = entry
             try:
                 self.tracking.artifacts.put(f"{root}/{path}", read())
                 taken.files += 1
             except (Invalid, Conflict, NotFound) as error:
                 taken.differs(where, f"left out the artifact {path[:200]!a}: {error.message}")
+
+    def _next(self, files: Files, where: str, taken: Taken) -> tuple[str, Bytes] | None:
+        """The next file; None at the end, or where the origin itself cannot list them."""
+        try:
+            return next(files, None)
+        except (Invalid, NotFound) as error:
+            taken.differs(where, f"artifacts were left out: {error.message}")
+            return None
 
     def _finish(self, run: Run, mark: str) -> None:
         ended = run.status in ENDED

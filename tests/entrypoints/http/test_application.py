@@ -127,6 +127,14 @@ def test_static_paths_win_over_patterns() -> None:
         Router([route("/a"), route("/a")])
 
 
+def test_a_rest_keeps_the_names_before_it() -> None:
+    """A pattern that ends in a rest gives every value that it names."""
+    made = Route("GET", "/a/{x}/b/{rest*}", lambda _: None, ("x", "y"))  # type: ignore[arg-type, return-value]
+    found = Router([made]).find("GET", "/a/1/b/2/3")
+    assert found is not None
+    assert found[1] == {"x": "1", "rest": "2/3"}
+
+
 def test_slow_uploads_hold_up_nobody(open_port: int) -> None:
     """Forty uploads that stand still leave the other routes as quick as before."""
     head = f"PUT /files/x HTTP/1.1\r\nHost: 127.0.0.1:{open_port}\r\nContent-Length: 99\r\n\r\nx"

@@ -60,7 +60,7 @@ class _Node:
 
     children: dict[str, _Node] = field(default_factory=dict)
     one: tuple[str, _Node] | None = None
-    rest: dict[str, tuple[str, Route]] = field(default_factory=dict)
+    rest: dict[str, tuple[tuple[str, ...], Route]] = field(default_factory=dict)
     here: dict[str, tuple[tuple[str, ...], Route]] = field(default_factory=dict)
 
 
@@ -82,10 +82,11 @@ class Router:
             if (route.method, route.pattern) in self._static:
                 raise ValueError(f"{route.method} {route.pattern} is declared twice")
             self._static[route.method, route.pattern] = (route, {})
-        node, names = self._root, []
+        node = self._root
+        names: list[str] = []
         for part in route.pattern.split("/")[1:]:
             if part.endswith("*}"):
-                node.rest[route.method] = (part[1:-2], route)
+                node.rest[route.method] = ((*names, part[1:-2]), route)
                 return
             if part.startswith("{"):
                 names.append(part[1:-1])
@@ -122,8 +123,8 @@ class Router:
             if found:
                 return found
         if method in node.rest:
-            name, route = node.rest[method]
-            return route, {name: "/".join(parts)}
+            names, route = node.rest[method]
+            return route, dict(zip(names, [*values, "/".join(parts)], strict=True))
         return None
 
 
