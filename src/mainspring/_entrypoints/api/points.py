@@ -14,6 +14,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -37,13 +38,13 @@ class Points(msgspec.Struct):
 
 def columns(points: Sequence[Point], next_token: str | None) -> Points:
     """The points as columns."""
-    _, values, steps, times = zip(*points, strict=True) if points else ((), (), (), ())
-    return Points(list(steps), list(times), list(values), next_token)
+    values, steps, times = (list(map(itemgetter(place), points)) for place in (1, 2, 3))
+    return Points(steps, times, values, next_token)
 
 
 def pack(points: Sequence[Point]) -> bytes:
     """The points in the binary form."""
-    _, values, steps, times = zip(*points, strict=True) if points else ((), (), (), ())
+    values, steps, times = (map(itemgetter(place), points) for place in (1, 2, 3))
     parts = [array("q", steps), array("q", times), array("d", values)]
     if sys.byteorder == "big":
         for part in parts:
