@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mainspring.core.errors import Invalid
 from mainspring.training.bootstrap import Estimate, cluster_index, draw_counts, interval
@@ -109,20 +109,27 @@ def fairness(
     ]
     split = len(RATES) * names.size
     by_group = [
-        GroupRates(
-            group=str(name),
-            n=int(sizes[place]),
-            positives=int(positives[place]),
-            base_rate=float(positives[place] / sizes[place]),
-            judged=bool(judged[place]),
-            **{rate: found[which * names.size + place] for which, rate in enumerate(RATES)},
-        )
+        _group(str(name), place, (sizes, positives, judged), found[place : split : names.size])
         for place, name in enumerate(names.tolist())
     ]
     return Fairness(
         groups=sorted(by_group, key=lambda one: (-one.n, one.group)),
         gaps=dict(zip(GAPS, found[split:], strict=True)),
         threshold=threshold,
+    )
+
+
+def _group(
+    name: str, place: int, counts: tuple[NDArray[Any], ...], rates: list[Estimate]
+) -> GroupRates:
+    sizes, positives, judged = counts
+    return GroupRates(
+        group=name,
+        n=int(sizes[place]),
+        positives=int(positives[place]),
+        base_rate=float(positives[place] / sizes[place]),
+        judged=bool(judged[place]),
+        **dict(zip(RATES, rates, strict=True)),
     )
 
 

@@ -1,7 +1,7 @@
 """How well a model does in production: realised where labels have come, estimated before.
 
 A realised value always tells how many rows it rests on. Labels that come early may be the easy
-ones (short flights land first), so a value is ``final`` only once enough of them are there.
+ones (short trips end first), so a value is ``final`` only once enough of them are there.
 
 Source of the estimate: the idea of NannyML's CBPE: a calibrated score says how often it will be
 right, so the expected metric follows from the scores alone.

@@ -7,7 +7,7 @@ By time, with an embargo on what the label was known::
                               ^ validation_from       ^ test_from     ^ until
 
 A row may be learned from only if its label was known before the first prediction of the next
-stretch: on the morning of ``validation_from`` nobody knew how yesterday's late flights ended.
+stretch: on the morning of ``validation_from`` nobody knew how yesterday's open orders ended.
 Random splits of such data overstate a model by far, since rows of one hour share their causes.
 
 Source: Lopez de Prado (2018), Advances in Financial Machine Learning, chapter 7 (purging and
