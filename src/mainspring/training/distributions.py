@@ -94,6 +94,9 @@ def chi_squared_at_least(statistic: float, freedom: int) -> float:
 
 def student_below(t: float, freedom: int) -> float:
     """P(T <= t) for Student's t. Source: DLMF 8.17 with x = f / (f + t^2)."""
+    if abs(t) < 0.5:  # noqa: PLR2004  # from the middle, where the tail would lose all its digits
+        square = t * t / (freedom + t * t)
+        return 0.5 + math.copysign(0.5 * beta_regularised(0.5, freedom / 2.0, square), t)
     tail = 0.5 * beta_regularised(freedom / 2.0, 0.5, freedom / (freedom + t * t))
     return tail if t < 0.0 else 1.0 - tail
 
