@@ -16,6 +16,7 @@ from mainspring.core.errors import Broken
 from mainspring.core.schema import InputColumn
 from mainspring.monitoring.bins import Bins, NumericBins, category_bins, numeric_bins
 from mainspring.monitoring.drift import ColumnDrift, drift
+from mainspring.monitoring.quality import QualityFinding, quality
 from mainspring.monitoring.sketch import Sketch, sketch_categories, sketch_numbers
 from mainspring.training.encoding import as_text
 
@@ -61,6 +62,14 @@ def build(
     return Reference(columns=profiles)
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """A window beside the reference: how far each input and the score moved, and what broke."""
+
+    drift: list[ColumnDrift]
+    score: ColumnDrift | None
+    quality: list[QualityFinding]
+
+
 def measure(
     reference: Reference,
     inputs: Mapping[str, NDArray[Any]],
@@ -69,8 +78,8 @@ def measure(
     effect: float,
     significance: float,
     min_rows: int,
-) -> tuple[list[ColumnDrift], ColumnDrift | None]:
-    """How far each input, and the score, moved from the reference; the score apart."""
+) -> Measured:
+    """Every input, and the score apart from them, beside the reference; each column counted once."""
     pairs = {
         name: (profile.sketch, _sketch(profile.bins, inputs[name]))
         for name, profile in reference.columns.items()
@@ -78,11 +87,12 @@ def measure(
     }
     rule = {"effect": effect, "significance": significance}
     found = drift(pairs, min_rows=min_rows, **rule).columns if pairs else []
+    broken = quality(pairs, significance=significance) if pairs else []
     own = reference.columns.get(SCORE)
     if own is None:
-        return found, None
+        return Measured(found, None, broken)
     moved = drift({SCORE: (own.sketch, _sketch(own.bins, scores))}, min_rows=min_rows, **rule)
-    return found, moved.columns[0]
+    return Measured(found, moved.columns[0], broken)
 
 
 def _profile(values: NDArray[Any], kind: str) -> Profile:

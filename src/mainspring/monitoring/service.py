@@ -17,9 +17,10 @@ from mainspring.core.schema import Signature
 from mainspring.monitoring import events, live
 from mainspring.monitoring.drift import ColumnDrift
 from mainspring.monitoring.ports import Alert, MonitorStore
-from mainspring.monitoring.reference import Reference, measure
+from mainspring.monitoring.quality import QualityFinding
+from mainspring.monitoring.reference import Measured, Reference, measure
 from mainspring.monitoring.types import Monitoring
-from mainspring.monitoring.windows import Breach, Drifted, Window, judge, persistent
+from mainspring.monitoring.windows import Breach, Broken, Drifted, Window, judge, persistent
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Database, Transaction
 from mainspring.ports.tables import Frame, Tables
@@ -141,7 +142,7 @@ class Watch:
             self.tables, endpoint, start, end, now=self.clock.now(), signature=watched.signature
         )
         labelled = live.known(frame)
-        drifted, score = _drift(watched.reference, frame, spec)
+        moved = _beside(watched.reference, frame, spec)
         return Window(
             endpoint=endpoint,
             start=start,
@@ -152,8 +153,9 @@ class Watch:
             labelled=int(labelled.sum()),
             metrics=_metrics(frame, labelled, frame["score"], watched, problem),
             references=self._references(endpoint, start, end, watched, problem),
-            drift=drifted,
-            score_drift=score,
+            drift=tuple(_drifted(one) for one in moved.drift if one.judged),
+            score_drift=_drifted(moved.score) if moved.score else None,
+            quality=tuple(_broken(one) for one in moved.quality if one.broken),
         )
 
     def _references(
@@ -194,21 +196,21 @@ class Watch:
                     tx.announce(_alert_fact(events.ALERT_OPENED, opened))
 
 
-def _drift(
-    reference: Reference | None, frame: Frame, spec: Monitoring
-) -> tuple[tuple[Drifted, ...], Drifted | None]:
+def _beside(reference: Reference | None, frame: Frame, spec: Monitoring) -> Measured:
     if reference is None or not len(frame["score"]):
-        return (), None
+        return Measured([], None, [])
     least = min((m.min_rows for m in spec.monitors.values()), default=300)
-    columns, score = measure(
-        reference,
-        frame,
-        frame["score"],
-        effect=0.1,
-        significance=0.01,
-        min_rows=least,
+    return measure(reference, frame, frame["score"], effect=0.1, significance=0.01, min_rows=least)
+
+
+def _broken(one: QualityFinding) -> Broken:
+    return Broken(
+        name=one.column,
+        check=one.check,
+        observed=one.ratio,
+        expected=one.reference_ratio,
+        significance=one.q_value,
     )
-    return tuple(_drifted(one) for one in columns if one.judged), _drifted(score) if score else None
 
 
 def _drifted(one: ColumnDrift) -> Drifted:
@@ -259,6 +261,7 @@ def _closed(window: Window, breaches: list[Breach]) -> Fact:
             "labelled": window.labelled,
             "metrics": values,
             "drifted": sum(one.moved for one in window.drift),
+            "broken": len(window.quality),
             "breached": [msgspec.to_builtins(breach) for breach in breaches],
         },
         used=(

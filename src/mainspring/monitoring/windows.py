@@ -146,13 +146,14 @@ def _drift(
 
 
 def _quality(
-    name: str, _monitor: Monitor, window: Window, _evaluated: Mapping[str, float]
+    name: str, monitor: Monitor, window: Window, _evaluated: Mapping[str, float]
 ) -> Breach | None:
-    if not window.quality:
+    allowed = monitor.at_most or 0.0
+    if len(window.quality) <= allowed:
         return None
     worst = min(window.quality, key=lambda b: b.significance)
     reason = f"{len(window.quality)} checks broken; {worst.name}: {worst.check} is {worst.observed:.4g}, expected {worst.expected:.4g}."
-    return _breach(name, float(len(window.quality)), "no broken check", reason)
+    return _breach(name, float(len(window.quality)), f"at most {allowed:g} broken", reason)
 
 
 def _volume(

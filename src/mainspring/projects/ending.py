@@ -186,6 +186,7 @@ class Ending:
             frozen_cost_per_1000=frozen_cost.value if frozen_cost else None,
             drifted=sum(one.moved for one in window.drift),
             effect=max((one.effect for one in window.drift), default=None),
+            broken=len(window.quality),
             alerts=tuple(sorted(a.monitor for a in alerts if a.opened == window.end)),
         )
 

@@ -23,7 +23,11 @@ class MonthLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WindowLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One window of watching. ``drifted`` counts inputs; ``effect`` is the largest distance."""
+    """One window of watching.
+
+    ``drifted`` counts inputs, ``effect`` is the largest distance, ``broken`` counts checks of data
+    quality.
+    """
 
     start: str
     end: str
@@ -37,6 +41,7 @@ class WindowLine(msgspec.Struct, frozen=True, kw_only=True):
     frozen_cost_per_1000: float | None
     drifted: int
     effect: float | None
+    broken: int
     alerts: tuple[str, ...]
 
 

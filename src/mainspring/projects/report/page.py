@@ -133,13 +133,14 @@ def _windows_charts(summary: Summary) -> str:
     ]
     marks = _marks(summary)
     effect = [Series("largest distance of an input", "third", [w.effect for w in windows])]
-    drifted = [Series("inputs in drift", "third", [float(w.drifted) for w in windows])]
+    drifted = [
+        Series("inputs in drift", "third", [float(w.drifted) for w in windows]),
+        Series("quality checks broken", "first", [float(w.broken) for w in windows]),
+    ]
     return (
         line_chart(f"Realised {summary.metric} by window", labels, quality, marks=marks)
         + line_chart("Drift: largest distance from the training data", labels, effect, zero=True)
-        + bar_chart(
-            "Drift: inputs beyond effect size and significance", labels, drifted, show=whole
-        )
+        + bar_chart("Inputs in drift, and data-quality checks broken", labels, drifted, show=whole)
         + '<p class="quiet">Drift is shown to explain, not to decide: it says that inputs moved, '
         "not that the model got worse. Vertical lines mark decisions; hover for the reason.</p>"
     )
