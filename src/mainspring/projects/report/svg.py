@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 WIDTH: Final = 860
 HEIGHT: Final = 280
-LEFT, RIGHT, TOP, BOTTOM = 58, 16, 16, 46
+LEFT, RIGHT, TOP, BOTTOM = 58, 34, 16, 46
 _PLOT_WIDTH = WIDTH - LEFT - RIGHT
 _PLOT_HEIGHT = HEIGHT - TOP - BOTTOM
 
