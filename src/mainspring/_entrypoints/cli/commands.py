@@ -35,6 +35,9 @@ COMMANDS: Final[dict[str, Command]] = {
     "predict": Command("predict", "predicts the rows of a file", "Release and serve"),
     "gateway": Command("gateway", "the inference gateway, alone", "Release and serve"),
     "server": Command("server", "the tracking and registry server, alone", "Release and serve"),
+    "worker": Command(
+        "worker", "runs what is queued and scheduled, watches the endpoint", "Watch and improve"
+    ),
     "monitor": Command("monitor", "windows of watching", "Watch and improve"),
     "alerts": Command("alerts", "what the monitors raised", "Watch and improve"),
     "loop": Command("loop", "triggers, challengers, releases", "Watch and improve"),

@@ -20,6 +20,7 @@ from mainspring._entrypoints.cli.parser import common
 from mainspring.core.errors import Invalid
 
 if TYPE_CHECKING:
+    from mainspring._bootstrap.workspace import Workspace
     from mainspring.projects.pipeline import PipelineRun, StepLine
 
 
@@ -34,7 +35,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         dest="given",
         help="a parameter of every step that takes it, or of one: STEP.KEY=VALUE",
     )
-    parser.add_argument("--dry-run", action="store_true", help="show what is cached; do nothing")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="show what is cached; do nothing")
+    how.add_argument("--queue", action="store_true", help="leave it to 'mainspring worker'")
     parser.add_argument("--no-cache", action="store_true", help="do every step anew")
     common(parser, run)
 
@@ -46,6 +49,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     given = _given(arguments.given)
     with opened(arguments) as workspace:
         pipelines = pipelines_of(workspace, output.note)
+        if arguments.queue:
+            return _enqueue(workspace, arguments, given, output)
         if arguments.dry_run:
             found = pipelines.preview(arguments.pipeline, given)
         else:
@@ -62,6 +67,24 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     )
     if not arguments.dry_run:
         _say_next(found, output)
+    return 0
+
+
+def _enqueue(
+    workspace: Workspace, arguments: argparse.Namespace, given: dict[str, str], output: Output
+) -> int:
+    """Leaves the run to a worker, once it is known that there is such a pipeline."""
+    from mainspring._bootstrap.projecting import pipelines_of
+    from mainspring._bootstrap.working import queue_of
+
+    pipelines_of(workspace, output.note).preview(arguments.pipeline, given)
+    job = {"pipeline": arguments.pipeline, "given": given, "cache": not arguments.no_cache}
+    queue = queue_of(workspace)
+    found = workspace.database.write(lambda tx: queue.enqueue(tx, "pipeline", job))
+    if output.as_json:
+        output.document({"job": found})
+    output.line(f"Queued as job {found}")
+    output.note("It is run by: mainspring worker")
     return 0
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from mainspring.core import cron
 from mainspring.core.document import Path
 from mainspring.core.errors import Invalid
 from mainspring.core.settings import BY_NAME, resolve
@@ -16,31 +17,7 @@ from mainspring.projects.rules.training import is_function
 from mainspring.projects.spec import Pipeline, ProjectFile
 
 _BUILT_IN = re.compile(r"[a-z][a-z0-9_-]{0,127}")
-_MONTHS: Final = [
-    "jan",
-    "feb",
-    "mar",
-    "apr",
-    "may",
-    "jun",
-    "jul",
-    "aug",
-    "sep",
-    "oct",
-    "nov",
-    "dec",
-]
-_DAYS: Final = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 _MONTH_LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-# Name, least, greatest, words that stand for numbers.
-_FIELDS: Final[tuple[tuple[str, int, int, dict[str, int]], ...]] = (
-    ("minute", 0, 59, {}),
-    ("hour", 0, 23, {}),
-    ("day of the month", 1, 31, {}),
-    ("month", 1, 12, {word: number for number, word in enumerate(_MONTHS, 1)}),
-    ("day of the week", 0, 7, {word: number for number, word in enumerate(_DAYS)}),
-)
-_ITEM = re.compile(r"(\*|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,2}))?")
 
 
 def pipelines_can_run(spec: ProjectFile) -> Iterator[Flaw]:
@@ -81,21 +58,18 @@ def _check_steps(path: Path, pipeline: Pipeline) -> Iterator[Flaw]:
 
 
 def check_schedule(path: Path, schedule: str) -> Iterator[Flaw]:
-    """A flaw unless the text is a cron expression of five fields that comes round.
-
-    Source: POSIX crontab; and names, ranges with steps, and 7 for Sunday, as in Vixie cron.
-    """
+    """A flaw unless the text is a cron expression of five fields that comes round."""
     words = schedule.lower().split()
     example = "Five fields: minute hour day month weekday, such as '0 4 * * mon'."
-    if len(words) != len(_FIELDS):
+    if len(words) != len(cron.FIELDS):
         message = f"A schedule has five fields, not {len(words)}."
         yield Flaw("project.bad_schedule", path, message, example)
         return
-    fields: list[set[int]] = []
-    for word, (name, low, high, names) in zip(words, _FIELDS, strict=True):
-        numbers = _numbers(word, low, high, names)
+    fields: list[frozenset[int]] = []
+    for word, field in zip(words, cron.FIELDS, strict=True):
+        numbers = cron.numbers(word, field)
         if numbers is None:
-            message = f"{word[:40]!r} is not a {name} ({low} to {high})."
+            message = f"{word[:40]!r} is not a {field.name} ({field.low} to {field.high})."
             yield Flaw("project.bad_schedule", path, message, example)
             return
         fields.append(numbers)
@@ -103,33 +77,6 @@ def check_schedule(path: Path, schedule: str) -> Iterator[Flaw]:
     if words[4] == "*" and all(min(days) > _MONTH_LENGTHS[month - 1] for month in months):
         message = "No such day ever comes in these months."
         yield Flaw("project.bad_schedule", path, message, example)
-
-
-def _numbers(word: str, low: int, high: int, names: dict[str, int]) -> set[int] | None:
-    """The numbers that one field allows, or None when it is not a field."""
-    allowed: set[int] = set()
-    for item in word.split(","):
-        found = _ITEM.fullmatch(item)
-        if found is None:
-            return None
-        first, last = _range(found, low, high, names)
-        step = int(found[4] or 1)
-        if not low <= first <= last <= high or step == 0:
-            return None
-        allowed.update(range(first, last + 1, step))
-    return allowed
-
-
-def _range(found: re.Match[str], low: int, high: int, names: dict[str, int]) -> tuple[int, int]:
-    def number(word: str) -> int:
-        return names.get(word, int(word) if word.isdigit() else -1)
-
-    if found[1] == "*":
-        return low, high
-    first = number(found[2])
-    if found[3]:
-        return first, number(found[3])
-    return first, high if found[4] else first
 
 
 def endpoint_splits_by_columns(spec: ProjectFile) -> Iterator[Flaw]:
