@@ -100,7 +100,7 @@ def test_kill_9_at_ten_random_moments_loses_and_doubles_nothing(played, tmp_path
         process = subprocess.Popen(
             COMMAND, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        deadline = time.monotonic() + draw.uniform(0.3, 6.0)
+        deadline = time.monotonic() + draw.uniform(0.3, 3.0)
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         if process.poll() is not None:
@@ -108,7 +108,7 @@ def test_kill_9_at_ten_random_moments_loses_and_doubles_nothing(played, tmp_path
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += 1
-    assert kills >= 3, "the replay was too short to be killed"
+    assert kills == 10, "the replay ended before it was killed ten times"
     ended = play(folder)
     for name in ("months", "windows", "versions", "decisions", "predictions_served", "rows"):
         assert ended[name] == document[name], name
