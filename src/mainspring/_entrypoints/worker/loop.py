@@ -61,7 +61,8 @@ class Worker:
 
     ``run`` runs a pipeline with the job's arguments and returns what came of it; ``watch`` is one
     pass of watching; ``tell`` says a line to whoever looks on. A job runs at least once: what it
-    does is kept step by step, so another worker goes on where a dead one stopped.
+    does is kept step by step, so another worker goes on where a dead one stopped. An error that nobody
+    foresaw ends the worker like a kill: the job is tried by the next, and given up after five.
     """
 
     name: str
@@ -160,9 +161,9 @@ class Worker:
                 result = self.run(job.arguments)
         except MainspringError as error:
             self._fail(lease, error.as_dict(), retry=_may_pass(error))
-        except Exception as error:  # noqa: BLE001 - the edge of a job: one must not end the others
-            said = {"code": "worker.unexpected", "message": f"{type(error).__name__}: {error}"}
-            self._fail(lease, said, retry=isinstance(error, OSError))
+        except OSError as error:
+            said = {"code": "worker.system", "message": f"{type(error).__name__}: {error}"}
+            self._fail(lease, said, retry=True)
         else:
             self._complete(lease, result)
 
