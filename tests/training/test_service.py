@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from mainspring._adapters.lightgbm.learner import GradientBoosting
+from mainspring._adapters.linear.runtime import LinearRuntime
 from mainspring._adapters.sklearn.learner import Linear, Logistic
 from mainspring.core.errors import Invalid
+from mainspring.core.schema import Signature
 from mainspring.problem.types import Costs, Guardrail, Problem, SuccessMetric
+from mainspring.training.encoding import matrix
 from mainspring.training.linear import ConstantLearner
 from mainspring.training.service import Trainer
 from mainspring.training.table import TrainingTable
@@ -142,6 +145,20 @@ def test_a_linear_model_written_as_numbers_predicts_as_the_library_does():
     )
     unseen = {**rows.inputs, "city": np.full(len(rows), "paris", dtype=object)}
     assert np.isfinite(columns_model.predict(unseen)).all()
+
+
+def test_a_linear_model_is_served_as_it_was_trained():
+    """Runtime and learner give the same number to every row, nulls and unseen values included."""
+    rows = table(rows=600)
+    rows.inputs["x"][::5] = np.nan
+    columns = _columns(rows)
+    model = Logistic().fit(rows.inputs, rows.target, columns=columns, parameters={}, seed=0)
+    served = LinearRuntime().load(model.files(), Signature(columns, "probability"))
+    asked = {**rows.inputs, "city": np.where(np.arange(600) % 7, rows.inputs["city"], "paris")}
+    asked["city"] = asked["city"].astype(object)
+    np.testing.assert_allclose(
+        served.predict(matrix(asked, columns)), model.predict(asked), atol=1e-12
+    )
 
 
 def _columns(rows):

@@ -11,7 +11,7 @@ import msgspec
 
 from mainspring._adapters.clock import ReplayClock
 from mainspring._bootstrap.gateway import running_gateway
-from mainspring._bootstrap.projecting import opening_of
+from mainspring._bootstrap.projecting import opening_of, production_of
 from mainspring._bootstrap.workspace import Workspace
 from mainspring.core.digest import Digest, digest_of
 from mainspring.core.errors import Conflict, Invalid
@@ -21,7 +21,7 @@ from mainspring.projects import events
 from mainspring.projects.development import Development
 from mainspring.projects.ending import Ending
 from mainspring.projects.parts import Parts
-from mainspring.projects.production import Gateway, Production
+from mainspring.projects.production import Gateway
 from mainspring.projects.replay import Replay
 from mainspring.projects.report.page import render
 from mainspring.projects.rows import FeatureRows
@@ -108,16 +108,7 @@ def _parts(
             "The project has no endpoint to replay.",
             hint='Add [endpoint] with name = "..." to mainspring.toml.',
         )
-    production = Production(
-        database=workspace.database,
-        tables=workspace.tables,
-        registry=workspace.registry,
-        gateway=gateway,
-        endpoint=spec.endpoint.name,
-        model=spec.endpoint.name,
-        problem=spec.problem,
-        seed=spec.training.seed,
-    )
+    production = production_of(workspace, gateway)
     return Parts(
         project=workspace.project,
         database=workspace.database,

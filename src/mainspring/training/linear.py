@@ -3,10 +3,10 @@
 File format ``linear.json``::
 
     {"version": 1, "link": "logit" | "identity", "intercept": w,
-     "numbers": {name: {"weight": w, "missing_weight": w, "mean": m, "scale": s}},
+     "numbers": {name: {"weight": w, "missing_weight": w, "mean": m, "scale": s, "fill": x}},
      "categories": {name: {"weights": [w per code], "unknown": w}}}
 
-A null number counts as the mean and adds its ``missing_weight``.
+A null number counts as its ``fill`` (the mean, as we fit it) and adds its ``missing_weight``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class NumberTerm(msgspec.Struct, frozen=True, kw_only=True):
     missing_weight: float
     mean: float
     scale: float
+    fill: float
 
 
 class CategoryTerm(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +67,7 @@ class LinearModel(msgspec.Struct, frozen=True, kw_only=True):
 
 def _number_part(term: NumberTerm, values: Vector) -> Vector:
     missing = np.isnan(values)
-    standard = np.where(missing, 0.0, (values - term.mean) / term.scale)
+    standard = (np.where(missing, term.fill, values) - term.mean) / term.scale
     return standard * term.weight + missing * term.missing_weight
 
 

@@ -65,6 +65,7 @@ class _Design:
                 missing_weight=missing_weight,
                 mean=float(self.means[i]),
                 scale=float(self.scales[i]),
+                fill=float(self.means[i]),
             )
             for i, (weight, missing_weight) in plain.items()
         }
