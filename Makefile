@@ -6,7 +6,7 @@ UV := $(BIN)/uv
 WORKERS ?= 2
 LOCK ?= constraints/newest.txt
 
-.PHONY: demo test check check-all bench docs lock clean
+.PHONY: demo test lint check check-all bench docs lock clean
 .DEFAULT_GOAL := test
 
 $(BIN)/uv:
@@ -31,13 +31,13 @@ demo: $(VENV)/.flights
 test: $(VENV)/.flights
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-check: $(VENV)/.flights
+lint: $(VENV)/.flights
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
-	$(MAKE) docs
+
+check: lint test docs
 
 check-all: check
 	$(BIN)/python scripts/services.py
