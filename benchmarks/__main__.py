@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="tracking, serving; all if none")
     names = parser.parse_args().names or list(PEERS)
     if unknown := set(names) - set(PEERS):
-        parser.error(f"there is no benchmark {sorted(unknown)[0]!r}")
+        parser.error(f"there is no benchmark {min(unknown)!r}")
     machine()
     return max(run(name) for name in names)
 
