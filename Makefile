@@ -6,7 +6,7 @@ UV := $(BIN)/uv
 WORKERS ?= 2
 LOCK ?= constraints/newest.txt
 
-.PHONY: demo test lint check check-all bench docs lock clean
+.PHONY: demo test test-oldest lint check check-all bench docs lock clean
 .DEFAULT_GOAL := test
 
 $(BIN)/uv:
@@ -39,7 +39,11 @@ lint: $(VENV)/.flights
 
 check: lint test docs
 
-check-all: check
+# The same tests on the oldest versions that pyproject.toml allows.
+test-oldest: $(BIN)/uv
+	$(MAKE) test VENV=.venv-oldest LOCK=constraints/oldest.txt
+
+check-all: check test-oldest
 	$(BIN)/python scripts/services.py
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "slow or services"
 
