@@ -1,7 +1,7 @@
 """``make bench``: every benchmark, one after the other, each beside its peer.
 
 ``python -m benchmarks [tracking] [serving]``. Peers live in environments of their own
-(``.venv-mlflow``, ``.venv-peers``), made when they are missing; a peer that cannot be had is told
+(``scripts/environments.py``), made when they are missing; a peer that cannot be had is told
 and left out. Nothing else should run on the machine meanwhile.
 """
 
@@ -15,11 +15,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from scripts.environments import python_of
+
 ROOT = Path(__file__).parents[1]
-PEERS = {
-    "tracking": (".venv-mlflow", ["mlflow==3.17.2"]),
-    "serving": (".venv-peers", ["fastapi", "uvicorn[standard]", "lightgbm", "numpy"]),
-}
+PEERS = {"tracking": "mlflow", "serving": "peers"}
 SECONDS = 1800
 
 
@@ -43,29 +42,16 @@ def machine() -> None:
 
 def run(name: str) -> int:
     """One benchmark with its peer, or without it when the peer cannot be had."""
-    folder, packages = PEERS[name]
-    have = environment(ROOT / folder, packages)
     command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py")]
-    if name == "serving" and have:
-        command += ["--peer-python", str(ROOT / folder / "bin" / "python")]
-    if name == "tracking" and not have:
-        print("tracking: left out, since its client is MLflow's own, which cannot be had here.\n")
-        return 1
+    try:
+        python = python_of(PEERS[name])
+    except subprocess.CalledProcessError:
+        print(f"{name}: its peers cannot be installed here; ours is shown alone.\n")
+    else:
+        home = str(python.parents[1])
+        command += ["--mlflow", home] if name == "tracking" else ["--peer-python", str(python)]
     print(f"== {name}", flush=True)
     return subprocess.run(command, cwd=ROOT, timeout=SECONDS, check=False).returncode
-
-
-def environment(folder: Path, packages: list[str]) -> bool:
-    """Whether the peer's environment is there, made now if it was not."""
-    if (folder / "bin" / "python").exists():
-        return True
-    uv = [sys.executable, "-m", "uv"]
-    made = subprocess.run([*uv, "venv", "--quiet", str(folder)], check=False).returncode == 0
-    install = [*uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python")]
-    if made and subprocess.run([*install, *packages], check=False).returncode == 0:
-        return True
-    print(f"The peer {packages[0]} cannot be installed here; ours is shown alone.")
-    return False
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from scripts.environments import python_of
 
-ROOT = Path(__file__).parents[3]
 CLIENT = Path(__file__).with_name("client")
-PACKAGES = ("mlflow==3.17.2", "scikit-learn", "lightgbm", "xgboost-cpu")
 
 pytestmark = pytest.mark.services
 
@@ -17,12 +15,7 @@ pytestmark = pytest.mark.services
 @pytest.fixture(scope="session")
 def client_python() -> Path:
     """The Python of an environment with the real client, made at the first use."""
-    home = ROOT / ".venv-mlflow"
-    python = home / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *PACKAGES], check=True)
-    return python
+    return python_of("mlflow")
 
 
 def run_client(python: Path, script: str, *arguments: str) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scripts.environments import python_of
 
 HERE = Path(__file__).parent
 ROOT = Path(__file__).parents[3]
-PACKAGE = "playwright>=1.55,<2"
 
 pytestmark = pytest.mark.services
 
@@ -37,16 +37,10 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def browser_python() -> Path:
     """The Python of an environment with Playwright, made at the first use."""
-    home = ROOT / ".venv-browser"
-    python = home / "bin" / "python"
     try:
-        if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        if not list(home.glob("lib/*/site-packages/playwright")):
-            subprocess.run([str(python), "-m", "pip", "install", "-q", PACKAGE], check=True)
+        return python_of("browser")
     except subprocess.CalledProcessError as error:
         unable(f"Playwright cannot be installed: {error}")
-    return python
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""Environments of other people's software, which tests and benchmarks run beside ours.
+
+Each lies in a folder ``.venv-NAME`` of its own, since such packages rarely import beside each other
+or beside ours. It is made at the first use and is complete only with its mark: one that was cut off
+while it was made is made again. ``python scripts/environments.py NAME...`` makes them beforehand.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SECONDS = 1200
+PACKAGES = {
+    "mlflow": ("mlflow==3.17.2", "scikit-learn", "lightgbm", "xgboost-cpu"),
+    "browser": ("playwright>=1.55,<2",),
+    "peers": ("fastapi", "uvicorn[standard]", "lightgbm", "numpy"),
+}
+
+
+def python_of(name: str) -> Path:
+    """The Python of that environment, made now if need be.
+
+    Errors: ``subprocess.CalledProcessError`` when its packages cannot be had.
+    Concurrency: whoever comes second waits for the first.
+    """
+    home = ROOT / f".venv-{name}"
+    python, mark = home / "bin" / "python", home / ".complete"
+    wanted = "\n".join(PACKAGES[name])
+    with (ROOT / f".venv-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not mark.exists() or mark.read_text() != wanted:
+            shutil.rmtree(home, ignore_errors=True)
+            uv = [sys.executable, "-m", "uv"]
+            run([*uv, "venv", "--quiet", "--python", sys.executable, str(home)])
+            run([*uv, "pip", "install", "--quiet", "--python", str(python), *PACKAGES[name]])
+            mark.write_text(wanted)
+    return python
+
+
+def run(command: list[str]) -> None:
+    subprocess.run(command, check=True, timeout=SECONDS)
+
+
+def main() -> int:
+    """0 when each named environment is there; 1, with its name, when one cannot be had."""
+    missing = []
+    for name in sys.argv[1:] or PACKAGES:
+        try:
+            print(python_of(name))
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            missing.append(name)
+    if missing:
+        print(f"Cannot be installed: {', '.join(missing)}.", file=sys.stderr)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
