@@ -22,7 +22,7 @@ from mainspring.projects.development import Development
 from mainspring.projects.ending import Ending
 from mainspring.projects.parts import Parts
 from mainspring.projects.production import Gateway
-from mainspring.projects.replay import Replay
+from mainspring.projects.replay import Replay, begin_of
 from mainspring.projects.report.page import render
 from mainspring.projects.rows import FeatureRows
 from mainspring.projects.summary import Summary
@@ -39,6 +39,8 @@ def replay(workspace: Workspace, clock: ReplayClock, progress: Callable[[str], N
     """
     started = time.monotonic()
     project = workspace.project
+    # Everything before the first day happens on its eve: the data has no other date to bear.
+    clock.set(begin_of(project))
     running = workspace.executions.begin(PIPELINE, key=project.spec.project.name)
     running = _of_this_definition(running, workspace)
     opening = opening_of(workspace, progress)

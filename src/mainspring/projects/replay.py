@@ -24,6 +24,7 @@ from mainspring.core.digest import digest_of
 from mainspring.core.durations import parse_duration
 from mainspring.core.errors import Invalid
 from mainspring.core.events import Fact, ref
+from mainspring.improvement import types as improvement
 from mainspring.improvement.machine import Challenge, Move, next_move
 from mainspring.monitoring import reference
 from mainspring.monitoring.service import Watched
@@ -33,6 +34,7 @@ from mainspring.ports.database import Transaction
 from mainspring.ports.tables import Frame
 from mainspring.projects import events
 from mainspring.projects.development import VERDICT, WHY, Development
+from mainspring.projects.file import LoadedProject
 from mainspring.projects.packaging import REFERENCE_FILE
 from mainspring.projects.parts import Parts
 from mainspring.projects.production import CHAMPION
@@ -58,6 +60,22 @@ class _Month:
         return {k: v[first:last] for k, v in self.outcomes.items() if k != "moment"}
 
 
+def spec_of(project: LoadedProject) -> improvement.Replay:
+    """What the project says of its replay. Errors: ``projects.no_replay``."""
+    if project.spec.replay is None:
+        raise Invalid(
+            "projects.no_replay",
+            "The project does not say which stretch to replay.",
+            hint="Add [replay] with 'history_until' (and 'until') to mainspring.toml.",
+        )
+    return project.spec.replay
+
+
+def begin_of(project: LoadedProject) -> datetime:
+    """When production begins, and with it the time of the replay. Errors: as ``spec_of``."""
+    return _midnight(spec_of(project).history_until)
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """One replay of a project in its own workspace."""
@@ -81,16 +99,9 @@ class Replay:
 
     def stretch(self) -> tuple[datetime, datetime]:
         """When production begins and ends. Errors: ``projects.no_replay``."""
-        spec = self.parts.project.spec.replay
-        if spec is None:
-            raise Invalid(
-                "projects.no_replay",
-                "The project does not say which stretch to replay.",
-                hint="Add [replay] with 'history_until' (and 'until') to mainspring.toml.",
-            )
-        begin = _midnight(spec.history_until)
+        spec = spec_of(self.parts.project)
         end = _midnight(spec.until) if spec.until else self.parts.rows.last_day() + DAY
-        return begin, end
+        return begin_of(self.parts.project), end
 
     # -- a day --------------------------------------------------------------------------------
 
