@@ -16,6 +16,7 @@ from mainspring.ports.objects import Objects
 from mainspring.tracking import Artifacts, Charts, Experiments, LoggedModels, Runs, Tracking
 from mainspring.tracking.active import Started
 from mainspring.tracking.recording import Recorder
+from mainspring.tracking.sending import Sender
 
 
 def open_tracking(database: Database, objects: Objects, clock: Clock) -> Tracking:
@@ -33,13 +34,17 @@ def open_tracking(database: Database, objects: Objects, clock: Clock) -> Trackin
     return tracking
 
 
-def open_runs(tracking: Tracking, folder: Path) -> Started:
+def open_runs(tracking: Tracking, folder: Path, *, offline: bool = False) -> Started:
     """Runs for training code, with their spool in a folder. Close it before the database."""
+    from mainspring._adapters.frames import FrameLibraries
     from mainspring._adapters.spool import FileSpool
     from mainspring._adapters.surroundings import capture_surroundings
 
     spool = FileSpool(folder)
-    recorder = Recorder(tracking.runs, spool)
+    sender = Sender(tracking.experiments, tracking.runs, tracking.artifacts, tracking.models, spool)
     return Started(
-        tracking.experiments, tracking.artifacts, recorder, capture_surroundings, spool.close
+        Recorder(sender, spool, offline=offline),
+        capture_surroundings,
+        frames=FrameLibraries(),
+        let_go=spool.close,
     )

@@ -11,12 +11,15 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
+from msgspec.structs import replace
 
-from mainspring.core.errors import Invalid
-from mainspring.core.ids import RunId
-from mainspring.tracking.artifacts import Artifacts
-from mainspring.tracking.experiments import Experiments
-from mainspring.tracking.inputs import dataset_ref
+from mainspring.core.errors import Invalid, NotFound, Unavailable
+from mainspring.core.ids import RunId, new_id
+from mainspring.tracking.artifacts import check_path
+from mainspring.tracking.deeds import Begun, Deed, Ended, Kept, Made, Read, Resumed
+from mainspring.tracking.expressions import Condition, listed
+from mainspring.tracking.inputs import check_datasets, dataset_ref
+from mainspring.tracking.limits import MAX_RUN_NAME, check_name
 from mainspring.tracking.recording import (
     Line,
     Recorder,
@@ -24,10 +27,14 @@ from mainspring.tracking.recording import (
     check_tags,
     check_values,
 )
+from mainspring.tracking.run_table import Frames, RunTable
+from mainspring.tracking.sending import Content
 from mainspring.tracking.types import Dataset, DatasetInput, Run, Status
+from mainspring.tracking.words import run_name
 
 PARENT_TAG: Final = "mlflow.parentRunId"
 NOTE_TAG: Final = "mlflow.note.content"
+INCOMPLETE_TAG: Final = "mainspring.incomplete"
 _BLOCK_BYTES: Final = 1 << 20
 
 
@@ -39,10 +46,14 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 Capture = Callable[[], Surroundings]
+Watch = Callable[["ActiveRun"], Callable[[], None]]  # begins to watch a run; what ends that
 
 
 class ActiveRun:
     """A run that is being recorded. Leaving its ``with`` block ends it: FINISHED, or FAILED.
+
+    What the store cannot take now waits on disk and is sent later: nothing here waits long for a
+    store, and nothing raises because it is away, but :meth:`flush`.
 
     Concurrency: any thread may log. ``log`` returns at once; :meth:`flush` waits until all is
     durable.
@@ -52,12 +63,13 @@ class ActiveRun:
         self.id = run.id
         self.name = run.name
         self.experiment_id = run.experiment_id
-        self._uri = run.artifact_uri
         self._started = started
+        self._recorder = started.recorder
         self._line: Line = started.recorder.line(run.id)
         self._queue = self._line.points.append
         self._known: set[str] = set()
-        self._step = -1
+        self._step = max((point.step for point in run.metrics), default=-1)
+        self._watches = [watch(self) for watch in started.watches]
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Takes values of metrics at a step; without one, at the step after the last.
@@ -78,6 +90,10 @@ class ActiveRun:
         self._step = step
         self._queue((numbers, step, time.time_ns() // 1_000_000))
 
+    def sample(self, values: Mapping[str, float], step: int) -> None:
+        """Takes values that have steps of their own, such as the machine's."""
+        self._queue((dict(values), step, time.time_ns() // 1_000_000))
+
     def params(self, values: Mapping[str, Any]) -> None:
         """Takes parameters; each is written once."""
         self._line.params.extend(check_params(values))
@@ -94,16 +110,60 @@ class ActiveRun:
         """Notes a dataset version that this run read; its reference in the lineage."""
         dataset = Dataset(name=name, digest=digest, source=source, source_type="mainspring")
         tags = {"mlflow.data.context": context} if context else {}
-        self._started.recorder.runs.link(self.id, datasets=[DatasetInput(dataset, tags)])
+        entries = [DatasetInput(dataset, tags)]
+        check_datasets(entries)
+        read = Read(self.id, entries)
+        self._do("A dataset", lambda: self._recorder.sender.do(read), lambda: read)
         return dataset_ref(dataset)
 
     def artifact(self, name: str, content: bytes | str | Path) -> None:
         """Stores bytes, text, or a file (a path) under a name; durable when it returns."""
-        if isinstance(content, Path):
-            self._started.artifacts.put(self._path(name), _blocks(content))
-        else:
-            data = content.encode() if isinstance(content, str) else content
-            self._started.artifacts.put(self._path(name), data)
+        check_path(name)
+        if isinstance(content, Path) and not content.is_file():
+            raise NotFound(
+                "tracking.no_such_file",
+                f"There is no file {str(content)!r} to store.",
+                hint="Give bytes, text, or the path of a file.",
+            )
+        sender = self._recorder.sender
+        data = content_of(content)
+        self._do(
+            f"The artifact {name}",
+            lambda: sender.put(self.id, name, data),
+            lambda: Kept(self.id, name, self._wait(data)),
+        )
+
+    def model(
+        self,
+        name: str,
+        files: Mapping[str, bytes | str | Path] | Path,
+        *,
+        kind: str = "",
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Stores a model that this run made, from files by path or a folder; its ``models:/`` URI.
+
+        The URI is what a version is registered from.
+        """
+        if isinstance(files, Path):
+            files = {path.relative_to(files).as_posix(): path for path in files.rglob("*.*")}
+        contents = {check_path(path): content_of(one) for path, one in files.items()}
+        made = Made(
+            run_id=self.id,
+            model_id=f"m-{new_id()}",
+            name=name,
+            step=max(self._step, 0),
+            model_type=kind,
+            params=dict(check_params(params or {})),
+            tags=dict(check_tags(tags or {})),
+        )
+        self._do(
+            f"The model {name}",
+            lambda: self._recorder.sender.make(made, contents),
+            lambda: replace(made, files=[(p, self._wait(one)) for p, one in contents.items()]),
+        )
+        return f"models:/{made.model_id}"
 
     def figure(self, name: str, figure: Any) -> None:
         """Stores a Matplotlib figure, or whatever has ``savefig``, as the format its name ends in."""
@@ -126,14 +186,14 @@ class ActiveRun:
 
     def flush(self) -> None:
         """Returns once all that was logged is durable. Errors: ``tracking.not_sent``."""
-        self._started.recorder.flush(self.id)
+        self._recorder.flush(self.id)
 
     def end(self, status: Status = "FINISHED") -> None:
-        """Sends what is left and ends the run. Errors: ``tracking.not_sent``."""
-        self.flush()
-        now_ms = time.time_ns() // 1_000_000
-        self._started.recorder.runs.update(self.id, status=status, end_ms=now_ms).result()
-        self._started.recorder.leave(self.id)
+        """Ends the run, behind all that was logged to it: now, or once the store is back."""
+        for stop in self._watches:
+            stop()
+        self._watches = []
+        self._recorder.end(Ended(self.id, status, time.time_ns() // 1_000_000))
 
     def __enter__(self) -> Self:
         return self
@@ -149,18 +209,28 @@ class ActiveRun:
         else:
             self.end("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
 
-    def _path(self, name: str) -> str:
-        return f"{self._uri.partition(':')[2].strip('/')}/{name}"
+    def _do(self, what: str, work: Callable[[], object], later: Callable[[], Deed]) -> None:
+        try:
+            self._recorder.do(work, later)
+        except Unavailable as error:
+            # Neither the store nor the spool has room: training goes on, and the run says so.
+            self._recorder.say(f"mainspring: {what} is not kept ({error.message})")
+            self.tags({INCOMPLETE_TAG: f"{what} was not kept: {error.message}"})
+
+    def _wait(self, content: Content) -> str:
+        """The name of a file in the spool that holds these bytes."""
+        data = content()
+        return self._recorder.sender.files.put([data] if isinstance(data, bytes) else data)
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
     """Runs as training code starts and finds them: ``workspace.runs``."""
 
-    experiments: Experiments
-    artifacts: Artifacts
     recorder: Recorder
     capture: Capture = Surroundings
+    watches: tuple[Watch, ...] = ()
+    frames: Frames | None = None
     let_go: Callable[[], None] | None = None  # of the spool, once the recorder is done with it
 
     def start(
@@ -172,18 +242,24 @@ class Started:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> ActiveRun:
-        """A new run with what it was made in: code, command, environment, hardware."""
-        if experiment:
-            experiment_id = self.experiments.ensure(experiment).id
+        """A new run with what it was made in: code, command, environment, hardware.
+
+        Errors: ``tracking.bad_value``, ``tracking.experiment_deleted``. A store that is away is
+        none: the run begins, and is stored once the store is back.
+        """
         around = self.capture()
-        run = self.recorder.runs.create(
-            experiment_id,
-            name=name,
+        begun = Begun(
+            run_id=new_id(),
+            name=check_name("a run", name or run_name(), MAX_RUN_NAME),
+            start_ms=time.time_ns() // 1_000_000,
+            experiment=experiment,
+            experiment_id=experiment_id,
             user=around.tags.get("mlflow.user", ""),
-            tags={**around.tags, **(tags or {})},
+            tags={**around.tags, **dict(check_tags(tags or {}))},
         )
-        active = ActiveRun(run, self)
-        self.recorder.runs.seen([run.id])
+        sender = self.recorder.sender
+        run = self.recorder.do(lambda: sender.begin(begun), lambda: begun)
+        active = ActiveRun(run or _unknown(begun), self)
         for path, data in around.files.items():
             active.artifact(f"mainspring/{path}", data)
         if params:
@@ -192,33 +268,48 @@ class Started:
 
     def resume(self, run_id: str) -> ActiveRun:
         """A run that exists, RUNNING again. Errors: ``tracking.run_not_found``."""
-        run = self.recorder.runs.update(run_id, status="RUNNING").result()
-        self.recorder.runs.seen([run.id])
-        return ActiveRun(run, self)
+        resumed = Resumed(run_id)
+        run = self.recorder.do(lambda: self.recorder.sender.resume(run_id), lambda: resumed)
+        return ActiveRun(run or _unknown(Begun(run_id=run_id, name=run_id, start_ms=0)), self)
 
     def get(self, run_id: str) -> Run:
         """A run as it is stored. Errors: ``tracking.run_not_found``."""
+        self.recorder.runs.end_lost()
         return self.recorder.runs.get(RunId(run_id))
 
-    def find(self, text: str = "", *, experiment: str = "", **options: Any) -> Iterator[Run]:
+    def find(
+        self, text: str | Condition = "", *, experiment: str = "", **options: Any
+    ) -> Iterator[Run]:
         """All runs that match a filter, page by page; of all experiments unless one is named."""
-        ids = [self.experiments.named(experiment).id] if experiment else self._all()
+        self.recorder.runs.end_lost()
+        experiments = self.recorder.sender.experiments
+        ids = [experiments.named(experiment).id] if experiment else self._all()
+        options["order_by"] = [str(one) for one in listed(options.get("order_by", ()))]
         token = None
         while True:
-            page = self.recorder.runs.search(ids, text, token=token, **options)
+            page = self.recorder.runs.search(ids, str(text), token=token, **options)
             yield from page.items
             token = page.next_token
             if token is None:
                 return
 
     def search(
-        self, text: str = "", *, experiment: str = "", **options: Any
-    ) -> dict[str, list[Any]]:
-        """The runs that match a filter as columns of equal length; what a run lacks is None."""
-        runs = list(self.find(text, experiment=experiment, **options))
-        rows = [_row(run) for run in runs]
-        names = dict.fromkeys(name for row in rows for name in row)
-        return {name: [row.get(name) for row in rows] for name in names}
+        self, text: str | Condition = "", *, experiment: str = "", **options: Any
+    ) -> RunTable:
+        """The runs that match a filter as columns of equal length; what a run lacks is None.
+
+        ``text`` is MLflow's filter language, or an expression of :func:`metric`, :func:`param`,
+        :func:`tag` and :func:`attribute`.
+        """
+        return RunTable.of(self.find(text, experiment=experiment, **options), self.frames)
+
+    def compare(self, *run_ids: str) -> RunTable:
+        """Some runs as columns, in the order named."""
+        return RunTable.of((self.get(run_id) for run_id in run_ids), self.frames)
+
+    def sync(self) -> None:
+        """Returns once all that waited on disk is sent. Errors: ``tracking.not_sent``."""
+        self.recorder.flush()
 
     def close(self) -> None:
         """Sends what is queued and lets go."""
@@ -227,21 +318,27 @@ class Started:
             self.let_go()
 
     def _all(self) -> list[str]:
-        return [one.id for one in self.experiments.search(limit=50_000).items]
+        return [one.id for one in self.recorder.sender.experiments.search(limit=50_000).items]
 
 
-def _row(run: Run) -> dict[str, Any]:
-    return {
-        "run_id": run.id,
-        "experiment_id": run.experiment_id,
-        "name": run.name,
-        "status": run.status,
-        "start_ms": run.start_ms,
-        "end_ms": run.end_ms,
-        **{f"metrics.{point.key}": point.value for point in run.metrics},
-        **{f"params.{key}": value for key, value in run.params.items()},
-        **{f"tags.{key}": value for key, value in run.tags.items()},
-    }
+def _unknown(begun: Begun) -> Run:
+    """A run that no store has seen yet."""
+    return Run(
+        id=RunId(begun.run_id),
+        experiment_id=begun.experiment_id,
+        name=begun.name,
+        status="RUNNING",
+        start_ms=begun.start_ms,
+        artifact_uri="",
+    )
+
+
+def content_of(content: bytes | str | Path) -> Content:
+    """What gives the bytes, as often as they are asked for."""
+    if isinstance(content, Path):
+        return lambda: _blocks(content)
+    data = content.encode() if isinstance(content, str) else content
+    return lambda: data
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -25,6 +25,7 @@ from mainspring.tracking.limits import (
     bad,
     check_name,
     check_pairs,
+    check_run_id,
     check_text,
 )
 from mainspring.tracking.lookup import need_experiment, need_model
@@ -55,21 +56,25 @@ class LoggedModels:
         run_id: str = "",
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
+        model_id: str = "",
         actor: Actor | None = None,
     ) -> LoggedModel:
-        """A new model, PENDING until :meth:`finish`."""
+        """A new model, PENDING until :meth:`finish`; with a ``model_id`` that exists, that model."""
         name = check_name("a model", name or run_name(), MAX_EXPERIMENT_NAME)
         if any(letter in name for letter in "/:.%\"'"):
             raise bad(f"The model name {name!r}", "holds one of / : . % \" '")
         check_text("The model type", model_type)
         now_ms = to_micros(self.clock.now()) // 1000
-        model_id = f"m-{new_id()}"
+        model_id = check_run_id(model_id) if model_id else f"m-{new_id()}"
         pairs = (
             check_pairs("parameter", (params or {}).items(), MAX_PARAM_VALUE),
             check_pairs("tag", (tags or {}).items(), MAX_TAG_VALUE),
         )
 
         def work(tx: Transaction) -> LoggedModel:
+            found = self.store.find(tx, model_id)
+            if found is not None:
+                return found
             experiment = need_experiment(self.experiments, tx, experiment_id, live=True)
             model = LoggedModel(
                 id=model_id,

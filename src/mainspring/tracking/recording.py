@@ -8,28 +8,34 @@ twice does no harm: exact duplicates of points collapse, parameters are written 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from mainspring.core.errors import MainspringError, Unavailable
 from mainspring.core.ids import RunId
+from mainspring.tracking.anywhere import AnyRuns
 from mainspring.tracking.batches import check_points
+from mainspring.tracking.deeds import Deed, Ended
 from mainspring.tracking.limits import MAX_PARAM_VALUE, MAX_TAG_VALUE, check_pairs
-from mainspring.tracking.runs import Runs
+from mainspring.tracking.sending import REFUSED, Sender
 from mainspring.tracking.types import Batch, Point
 
 FLUSH_SECONDS: Final = 0.05
 BEAT_SECONDS: Final = 15.0
 RETRY_SECONDS: Final = 2.0
+WAIT_SECONDS: Final = 10.0  # the most that training waits for a store that does not answer
 MOST_POINTS: Final = 20_000
+QUICK_SECONDS: Final = 1.0
 _PAIRS: Final = 100
+T = TypeVar("T")
 log = logging.getLogger("mainspring.tracking")
 
 
@@ -40,16 +46,16 @@ class Spool(Protocol):
         """Keeps a record. Errors: ``disk.full``."""
         ...
 
-    def records(self) -> list[bytes]:
-        """Every record kept, oldest first; a torn last one is left out."""
+    def records(self) -> Iterator[bytes]:
+        """Every record kept, oldest first, one at a time; a torn last one is left out."""
         ...
 
     def clear(self) -> None:
         """Forgets all records."""
         ...
 
-    def adopt(self) -> list[bytes]:
-        """The records that processes left which are no more; they are this spool's from now on."""
+    def adopt(self) -> int:
+        """How many records processes left that are no more; they are this spool's from now on."""
         ...
 
 
@@ -60,6 +66,7 @@ class Record(msgspec.Struct, array_like=True):
     points: list[Point] = []
     params: list[tuple[str, str]] = []
     tags: list[tuple[str, str]] = []
+    deed: Deed | None = None
 
     def batch(self) -> Batch:
         return Batch(points=tuple(self.points), params=tuple(self.params), tags=tuple(self.tags))
@@ -95,24 +102,41 @@ class Recorder:
     """The thread that sends what runs of this process log.
 
     Concurrency: any thread may log; one thread of this object's own sends. ``tell`` gets one line
-    when the store goes away and one when all is sent again.
+    when the store goes away and one when all is sent again. ``offline`` sends nothing: it stays in
+    the spool until a recorder that is not adopts it.
     """
 
     def __init__(
-        self, runs: Runs, spool: Spool, *, tell: Callable[[str], None] = log.warning
+        self,
+        sender: Sender,
+        spool: Spool,
+        *,
+        offline: bool = False,
+        tell: Callable[[str], None] = log.warning,
     ) -> None:
-        self.runs = runs
+        self.sender = sender
         self._spool = spool
         self._tell = tell
+        self._offline = offline
         self._lines: dict[str, Line] = {}
+        self._fresh: list[Record] = []  # taken, not sent
+        self._unstored: list[Record] = []  # those of them that the spool had no room for
+        self._behind = not offline and bool(spool.adopt())  # the spool holds more than the fresh
         self._away = False
-        self._spooled: list[Record] = [_decode(data) for data in spool.adopt()]
+        self._slow = False  # it is away, and takes long to say so
+        self._retry = 0.0
         self._wake = threading.Event()
         self._sending = threading.Lock()
+        self._keeping = threading.Lock()  # never held while the store is asked
         self._closed = False
         self._beaten = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="mainspring-recorder", daemon=True)
         self._thread.start()
+
+    @property
+    def runs(self) -> AnyRuns:
+        """Runs as they are stored."""
+        return self.sender.runs
 
     def line(self, run_id: RunId) -> Line:
         """The queue of a run, alive from now on: the recorder gives its signs of life."""
@@ -124,8 +148,8 @@ class Recorder:
         Errors: ``tracking.not_sent`` when the store is away: it stays in the spool.
         """
         with self._sending:
-            self._send()
-        if self._away:
+            self._round()
+        if self._away or self._offline:
             raise Unavailable(
                 "tracking.not_sent",
                 "What was logged is kept in the spool: the store cannot be reached.",
@@ -133,9 +157,40 @@ class Recorder:
                 run_id=run_id,
             )
 
-    def leave(self, run_id: RunId) -> None:
-        """Ends the signs of life of a run."""
-        self._lines.pop(run_id, None)
+    def do(self, deed: Callable[[], T], later: Callable[[], Deed]) -> T | None:
+        """What a deed gives, done at once; None when the store is away, and it is done later.
+
+        Errors: what the store will never take.
+        """
+        if not self._away and not self._offline and self._sending.acquire(timeout=WAIT_SECONDS):
+            try:
+                return deed()
+            except REFUSED:
+                raise
+            except MainspringError as error:
+                self._gone(error)
+            finally:
+                self._sending.release()
+        made = later()
+        self._keep(Record(made.run_id, deed=made))
+        return None
+
+    def end(self, ended: Ended) -> None:
+        """Ends a run behind all that was logged to it, now or when the store is back."""
+        if not self._slow and not self._offline and self._sending.acquire(timeout=WAIT_SECONDS):
+            try:
+                self._round()
+            finally:
+                self._sending.release()
+        try:
+            self.do(lambda: self.sender.do(ended), lambda: ended)
+        except MainspringError as error:
+            self._lost(error)
+        self._lines.pop(ended.run_id, None)
+
+    def say(self, text: str) -> None:
+        """Tells a line."""
+        self._tell(text)
 
     def close(self) -> None:
         """Sends what is queued, as far as possible, and ends the thread."""
@@ -147,56 +202,82 @@ class Recorder:
 
     def _work(self) -> None:
         while not self._closed:
-            self._wake.wait(RETRY_SECONDS if self._away else FLUSH_SECONDS)
+            self._wake.wait(FLUSH_SECONDS)
+            if self._away and time.monotonic() < self._retry:
+                with self._keeping:
+                    self._take()
+                continue
             with self._sending:
-                self._send()
-                self._beat()
+                self._round()
         with self._sending:
-            self._send()
+            self._round()
 
-    def _send(self) -> None:
-        """Spools and sends all that is queued; keeps what the store does not take now."""
-        for line in list(self._lines.values()):
-            while (record := line.take()) is not None:
-                self._keep(record)
-        if not self._spooled:
+    def _round(self) -> None:
+        """Spools and sends all that is queued, and what waits; keeps what cannot be sent now."""
+        with self._keeping:
+            self._take()
+            fresh, self._fresh = self._fresh, []
+            stored, behind = len(self._unstored), self._behind
+        if self._offline:
             return
-        futures = []
+        began = time.monotonic()
         try:
-            for record in self._spooled:
-                batch = record.batch()
-                futures.append(
-                    self.runs.log(record.run_id, batch, most_points=2 * len(batch.points) + 1000)
-                )
-            for future in futures:
-                self._settle(future)
-        except Unavailable as error:
+            if behind:
+                self.sender.send(map(_decode, self._spool.records()), self._lost)
+                self.sender.send(self._unstored[:stored], self._lost)
+            elif fresh:
+                self.sender.send(fresh, self._lost)
+            self._beat()
+        except MainspringError as error:
+            self._behind = True
+            self._slow = time.monotonic() - began > QUICK_SECONDS
             self._gone(error)
             return
-        self._spooled = []
-        self._spool.clear()
+        with self._keeping:
+            del self._unstored[:stored]
+            if behind or fresh:
+                # What came meanwhile is in the spool and fresh: it goes again, and again is once.
+                self._spool.clear() if not self._fresh else None
+                self._behind = False
         if self._away:
-            self._away = False
+            self._away = self._slow = False
             self._tell("mainspring: the store is back; all that was logged is sent")
 
-    def _settle(self, future: Any) -> None:
-        try:
-            future.result()
-        except Unavailable:
-            raise
-        except MainspringError as error:
-            # The store will never take it (the run is deleted, a parameter has another value):
-            # training goes on, and the loss is said once.
-            self._tell(f"mainspring: not logged: {error}")
+    def _take(self) -> None:
+        """Moves what is queued to the spool; what it has no room for stays in memory."""
+        while self._unstored and self._stored(self._unstored[0]):
+            self._unstored.pop(0)
+        for line in list(self._lines.values()):
+            while (record := line.take()) is not None:
+                self._add(record)
 
-    def _keep(self, record: Record) -> None:
-        self._spooled.append(record)
+    def _add(self, record: Record) -> None:
+        if self._unstored or not self._stored(record):
+            self._unstored.append(record)
+        if not self._offline:
+            self._fresh.append(record)
+
+    def _stored(self, record: Record) -> bool:
         try:
             self._spool.append(_encode(record))
         except MainspringError as error:
-            self._gone(error)
+            if not self._unstored:
+                self._tell(f"mainspring: what is logged waits in memory ({error.message})")
+            return False
+        return True
+
+    def _keep(self, record: Record) -> None:
+        with self._keeping:
+            self._take()
+            self._add(record)
+
+    def _lost(self, error: MainspringError) -> None:
+        # The store will never take it (the run is deleted, a parameter has another value):
+        # training goes on, and the loss is said once.
+        self._tell(f"mainspring: not logged: {error}")
 
     def _gone(self, error: MainspringError) -> None:
+        self._retry = time.monotonic() + RETRY_SECONDS
         if not self._away:
             self._away = True
             self._tell(
@@ -204,13 +285,18 @@ class Recorder:
             )
 
     def _beat(self) -> None:
+        """Signs of life of this process's runs; after a silence they may be taken for lost."""
         now = time.monotonic()
-        if self._lines and now - self._beaten >= BEAT_SECONDS:
-            self._beaten = now
-            try:
-                self.runs.seen(list(self._lines))
-            except MainspringError as error:
-                self._gone(error)
+        silent = now - self._beaten
+        if not self._lines or (silent < BEAT_SECONDS and not self._away):
+            return
+        if self._away or silent > 2 * BEAT_SECONDS:
+            for run_id in list(self._lines):
+                with contextlib.suppress(*REFUSED):  # deleted meanwhile
+                    self.sender.revive(run_id)
+        self.runs.seen(list(self._lines))
+        self.runs.end_lost()
+        self._beaten = now
 
 
 def _taken(queue: deque[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -161,12 +161,15 @@ class Runs:
         def work(tx: Transaction) -> Run:
             place = need_place(self.store, tx, run_id, live=True)
             run = self._run(tx, place)
+            tags = dict(run.tags)
+            if status and tags.pop(LOST_TAG, None) is not None:
+                self.store.untag(tx, place, LOST_TAG)  # it was not lost, then
             changed = replace(
                 run,
                 status=status or run.status,
                 end_ms=run.end_ms if end_ms is None else end_ms,
                 name=name or run.name,
-                tags={**run.tags, NAME_TAG: name} if name else run.tags,
+                tags={**tags, NAME_TAG: name} if name else tags,
             )
             self.store.save(tx, place, changed)
             if status in ENDED and run.status not in ENDED:

@@ -12,6 +12,7 @@ import fcntl
 import os
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ from mainspring.core.ids import new_id
 
 _HEAD: Final = struct.Struct("<II")
 _SUFFIX: Final = ".spool"
+_FILE_SUFFIX: Final = ".file"
+_BLOCK_BYTES: Final = 1 << 20
 
 
 class FileSpool:
@@ -29,41 +32,65 @@ class FileSpool:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._path = folder / f"{new_id()}{_SUFFIX}"
-        self._file = self._open(self._path)
+        self._file = self._lock(self._path)
 
     def append(self, record: bytes) -> None:
         data = _HEAD.pack(len(record), zlib.crc32(record)) + record
+        end = os.fstat(self._file).st_size
         try:
             while data:
                 data = data[os.write(self._file, data) :]
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-                raise
-            raise Unavailable(
-                "disk.full",
-                "The disk that holds the spool is full.",
-                hint="Free some space; what was logged waits in memory.",
-            ) from error
+            os.ftruncate(self._file, end)  # half a record would hide those behind it
+            raise _no_room(error) from error
 
-    def records(self) -> list[bytes]:
+    def records(self) -> Iterator[bytes]:
         return _read(self._path)
+
+    def put(self, chunks: Iterable[bytes]) -> str:
+        """Keeps a file beside the records. Errors: ``disk.full``."""
+        name = f"{new_id()}{_FILE_SUFFIX}"
+        path = self._folder / name
+        try:
+            with path.open("xb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise _no_room(error) from error
+        return name
+
+    def open(self, name: str) -> Iterator[bytes]:
+        """A kept file's bytes."""
+        with (self._folder / Path(name).name).open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                yield block
+
+    def has(self, name: str) -> bool:
+        """Whether a kept file is there."""
+        return (self._folder / Path(name).name).is_file()
+
+    def drop(self, name: str) -> None:
+        """Forgets a kept file."""
+        (self._folder / Path(name).name).unlink(missing_ok=True)
 
     def clear(self) -> None:
         os.ftruncate(self._file, 0)
 
-    def adopt(self) -> list[bytes]:
-        found: list[bytes] = []
+    def adopt(self) -> int:
+        found = 0
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             if path == self._path:
                 continue
             with contextlib.suppress(OSError):  # another process lives, or was faster
-                held = self._open(path)
-                records = _read(path)
-                for record in records:
-                    self.append(record)
-                path.unlink()
-                os.close(held)
-                found += records
+                held = self._lock(path)
+                try:
+                    for record in _read(path):
+                        self.append(record)
+                        found += 1
+                    path.unlink()
+                finally:
+                    os.close(held)
         return found
 
     def close(self) -> None:
@@ -73,7 +100,7 @@ class FileSpool:
         os.close(self._file)
 
     @staticmethod
-    def _open(path: Path) -> int:
+    def _lock(path: Path) -> int:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,14 +110,23 @@ class FileSpool:
         return file
 
 
-def _read(path: Path) -> list[bytes]:
-    data = path.read_bytes()
-    found, at = [], 0
-    while at + _HEAD.size <= len(data):
-        size, check = _HEAD.unpack_from(data, at)
-        record = data[at + _HEAD.size : at + _HEAD.size + size]
-        if len(record) < size or zlib.crc32(record) != check:
-            break
-        found.append(record)
-        at += _HEAD.size + size
-    return found
+def _no_room(error: OSError) -> Unavailable:
+    """The error for a disk that does not take a record."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    return Unavailable(
+        "disk.full" if full else "disk.failed",
+        "The disk that holds the spool is full."
+        if full
+        else f"The spool cannot be written ({error.strerror}).",
+        hint="What was logged waits in memory until there is room.",
+    )
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            size, check = _HEAD.unpack(head)
+            record = file.read(size)
+            if len(record) < size or zlib.crc32(record) != check:
+                return
+            yield record
