@@ -103,7 +103,7 @@ def test_a_model_that_cannot_run_is_found_out_on_load(objects, package):
         name = "linear"
         steady = True
 
-        def load(self, files, signature):
+        def load(self, files, signature, plan=None):
             return Odd(np.array([np.nan, np.nan]))
 
     with pytest.raises(Broken):

@@ -17,6 +17,7 @@ from mainspring.core.errors import Invalid
 from mainspring.core.events import Ref
 from mainspring.core.schema import Signature
 from mainspring.registry.names import check_package_paths
+from mainspring.registry.plan import Plan
 
 MAX_MANIFEST_BYTES: Final = 16_000_000
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -40,7 +41,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ``calibration`` is the JSON form of a calibration (:mod:`mainspring.training.calibration`),
     applied to the runtime's raw output. ``golden`` names a file of sample rows with their answers,
     replayed before a version takes traffic. ``reference`` names a file with the profile of
-    inputs and scores that drift is measured against.
+    inputs and scores that drift is measured against. ``plan`` is how it is executed, with the
+    evidence; None for one that was registered as it is.
     """
 
     format: Literal["mainspring-model/1"] = "mainspring-model/1"
@@ -53,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision | None = None
     golden: str | None = None
     reference: str | None = None
+    plan: Plan | None = None
     feature_digest: str = ""
     used: tuple[Ref, ...] = ()
     run_id: str | None = None

@@ -1,7 +1,7 @@
 """A model that is ready to answer: columns in, score and decision out, the same on every wire.
 
 Loading checks everything a package promises, in this order: the manifest's digest, every file's
-digest, the runtime's own reading, the golden sample. Only then is there a model at all.
+digest, no file that runs code or bursts, the runtime's own reading, the golden sample. Only then is there a model at all.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from mainspring.core.digest import Digest, sha256
 from mainspring.core.errors import Broken, Invalid, NotFound, TimedOut, Unavailable
 from mainspring.core.schema import InputColumn, Signature
 from mainspring.ports.tables import Frame
-from mainspring.registry.manifest import Manifest
+from mainspring.registry.manifest import Manifest, read_manifest
 from mainspring.serving.golden import check_golden, golden_frame, read_golden
 from mainspring.serving.ports import Loaded, Runtime
+from mainspring.serving.unsafe import refuse_unsafe
 from mainspring.training.calibration import Calibration
 
 Array = NDArray[np.float64]
@@ -36,6 +37,10 @@ FAILURES = (
     RuntimeError,
     MemoryError,
 )
+
+
+# Runtimes whose models run in a process of their own and are never opened in this one.
+FOREIGN = frozenset({"mlflow"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +167,10 @@ def load_model(
     """The model of a package, checked and warmed up.
 
     Errors: ``serving.package_corrupt``, ``serving.package_unreadable``,
-    ``serving.unknown_runtime``, ``serving.golden_differs``, ``serving.extra_missing``.
+    ``serving.package_unsafe``, ``serving.unknown_runtime``, ``serving.golden_differs``,
+    ``serving.extra_missing``.
     """
     manifest = _read_manifest(digest, read)
-    files = {path: _checked(path, at, read) for path, at in manifest.files.items()}
     runtime = runtimes.get(manifest.runtime)
     if runtime is None:
         raise NotFound(
@@ -174,7 +179,10 @@ def load_model(
             hint=f"Known runtimes: {', '.join(sorted(runtimes))}.",
             runtime=manifest.runtime,
         )
-    loaded = runtime.load(files, manifest.signature)
+    files = {path: _checked(path, at, read) for path, at in manifest.files.items()}
+    if manifest.runtime not in FOREIGN:
+        refuse_unsafe(files)
+    loaded = runtime.load(files, manifest.signature, manifest.plan)
     model = ServedModel(manifest, loaded, digest, steady=runtime.steady)
     _try_out(model, files)
     return model
@@ -183,11 +191,11 @@ def load_model(
 def _read_manifest(digest: Digest, read: Callable[[Digest], bytes]) -> Manifest:
     data = _checked("manifest", digest, read)
     try:
-        return msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
+        return read_manifest(data)
+    except Invalid as error:
         raise Broken(
             "serving.package_unreadable",
-            f"The manifest {digest} cannot be read: {error}.",
+            f"The manifest {digest} cannot be read: {error.message}",
             hint="Package the model again with this version of Mainspring.",
             digest=digest,
         ) from error

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mainspring.core.schema import Signature
+from mainspring.registry.plan import Plan, Way
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from mainspring.ports.tables import Frame
 
     Array = np.ndarray[Any, Any]
 
@@ -35,9 +39,47 @@ class Runtime(Protocol):
     name: str
     steady: bool
 
-    def load(self, files: Mapping[str, bytes], signature: Signature) -> Loaded:
-        """The model, ready to predict.
+    def load(
+        self, files: Mapping[str, bytes], signature: Signature, plan: Plan | None = None
+    ) -> Loaded:
+        """The model, ready to predict. Only the runtime of reviewed types looks at the plan.
 
         Errors: ``serving.package_unreadable``; ``serving.extra_missing`` naming the extra.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form that a model can be kept in.
+
+    ``files`` makes it, and may refuse with an error of ours: the form is then not tried.
+    """
+
+    way: Way
+    runtime: str
+    files: Callable[[], Mapping[str, bytes]]
+    trusted: tuple[str, ...] = ()
+
+
+class Packer(Protocol):
+    """What a library adapter knows of the models that its library makes.
+
+    Nothing here runs in a gateway: packing happens where the model was trained.
+    """
+
+    def takes(self, model: object) -> bool:
+        """Whether the object is of this library; the library is not loaded to tell."""
+        ...
+
+    def answers(self, model: Any, rows: Frame, signature: Signature) -> Array:
+        """The answers of the object itself, by its own library. Shapes: (n,)."""
+        ...
+
+    def forms(self, model: Any, signature: Signature) -> tuple[Form, ...]:
+        """The forms it can be kept in, the preferred one first. Errors: ``serving.not_packable``."""
+        ...
+
+    def thresholds(self, model: Any) -> Mapping[int, Array]:
+        """Where the model splits, by position of the input; empty when that cannot be read."""
         ...

@@ -14,7 +14,7 @@ class TroubleRuntime:
     name = "trouble"
     steady = False
 
-    def load(self, files, signature):
+    def load(self, files, signature, plan=None):
         return Trouble(**json.loads(files["trouble.json"]))
 
 

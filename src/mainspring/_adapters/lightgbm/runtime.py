@@ -20,8 +20,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mainspring.core.errors import Invalid, Unavailable
+from mainspring.core.errors import Invalid
 from mainspring.core.schema import Signature
+from mainspring.registry.plan import Plan
+from mainspring.serving.refusals import extra_missing, unreadable
 
 Array = NDArray[np.float64]
 
@@ -43,7 +45,12 @@ class LightgbmRuntime:
     name = "lightgbm"
     steady = True
 
-    def load(self, files: Mapping[str, bytes], signature: Signature) -> Booster:
+    def load(
+        self,
+        files: Mapping[str, bytes],
+        signature: Signature,
+        plan: Plan | None = None,  # noqa: ARG002 - nothing in this file needs trust
+    ) -> Booster:
         """The booster. Errors: ``serving.package_unreadable``, ``serving.extra_missing``."""
         if MODEL_FILE not in files:
             raise _unreadable("it is not in the package")
@@ -146,12 +153,7 @@ def _open_library() -> ctypes.CDLL:
             for path in (folder / "lib" / name, folder / "bin" / name, folder / name):
                 if path.is_file():
                     return _declare(ctypes.CDLL(str(path)))
-    raise Unavailable(
-        "serving.extra_missing",
-        "LightGBM is not installed.",
-        hint="Install it with: pip install 'mainspring[lightgbm]'.",
-        extra="lightgbm",
-    )
+    raise extra_missing("LightGBM", "lightgbm")
 
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
@@ -174,9 +176,4 @@ def _last_error(library: ctypes.CDLL) -> str:
 
 
 def _unreadable(why: str) -> Invalid:
-    return Invalid(
-        "serving.package_unreadable",
-        f"{MODEL_FILE} cannot be read: {why}.",
-        hint="Package the model again from its training run.",
-        file=MODEL_FILE,
-    )
+    return unreadable(MODEL_FILE, why)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainspring._adapters.linear.model import ConstantModel, LinearModel
-from mainspring.core.errors import Invalid
 from mainspring.core.schema import Signature
+from mainspring.registry.plan import Plan
+from mainspring.serving.refusals import unreadable
 
 Array = NDArray[np.float64]
 _Stored = TypeVar("_Stored", LinearModel, ConstantModel)
@@ -27,7 +28,12 @@ class LinearRuntime:
     name = "linear"
     steady = True
 
-    def load(self, files: Mapping[str, bytes], signature: Signature) -> Linear:
+    def load(
+        self,
+        files: Mapping[str, bytes],
+        signature: Signature,
+        plan: Plan | None = None,  # noqa: ARG002 - nothing in this file needs trust
+    ) -> Linear:
         """The model with its weights laid out in the order of the signature.
 
         Errors: ``serving.package_unreadable`` when the file is missing, malformed, or does not
@@ -42,7 +48,12 @@ class ConstantRuntime:
     name = "constant"
     steady = True
 
-    def load(self, files: Mapping[str, bytes], signature: Signature) -> Constant:
+    def load(
+        self,
+        files: Mapping[str, bytes],
+        signature: Signature,
+        plan: Plan | None = None,  # noqa: ARG002 - nothing in this file needs trust
+    ) -> Constant:
         """The model. Errors: ``serving.package_unreadable``."""
         del signature
         return Constant(_read(files, CONSTANT_FILE, ConstantModel).value)
@@ -126,9 +137,4 @@ def _read(files: Mapping[str, bytes], name: str, kind: type[_Stored]) -> _Stored
 
 
 def _unreadable(name: str, why: str) -> NoReturn:
-    raise Invalid(
-        "serving.package_unreadable",
-        f"{name} cannot be read: {why}.",
-        hint="Package the model again with this version of Mainspring.",
-        file=name,
-    )
+    raise unreadable(name, why)
