@@ -64,6 +64,19 @@ class FolderGateway:
 
         self._through(lambda control: control.deploy(endpoint, route), written, changes=True)
 
+    def roll_back(self, endpoint: str) -> Route:
+        """The route before the last change, live again. Errors: ``serving.nothing_before``."""
+
+        def written() -> RouteTable:
+            table = read_routes(self._folder).rolled_back(endpoint)
+            write_routes(self._folder, table)
+            return table
+
+        def asked(control: GatewayControl) -> RouteTable:
+            return control.roll_back(endpoint)
+
+        return self._through(asked, written, changes=True).route(endpoint)
+
     def remove(self, endpoint: str) -> None:
         """Takes an endpoint out of service. Errors: ``serving.endpoint_not_found``."""
         self.routes().route(endpoint)

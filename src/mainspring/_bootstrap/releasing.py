@@ -39,7 +39,7 @@ def deploy(workspace: Workspace, address: str, endpoint: str | None = None) -> D
     """
     version = chosen_version(workspace.registry, address)
     name = endpoint or version.name
-    _refuse_unfit(workspace, version, name)
+    refuse_unfit(workspace, version, name)
     gateway = FolderGateway(workspace)
     before = gateway.routes().routes.get(name)
     entity = _entity(workspace, name)
@@ -49,7 +49,7 @@ def deploy(workspace: Workspace, address: str, endpoint: str | None = None) -> D
     route = Route(variants=(variant,), entity=entity)
     if route != before:
         gateway.deploy(name, route)
-        _announce(workspace, name, route.variants, f"{version.address} was deployed.", version)
+        announce(workspace, name, route.variants, f"{version.address} was deployed.", version)
     champion = workspace.registry.aliases.get(version.name, CHAMPION).version
     return Deployed(
         endpoint=name,
@@ -66,9 +66,9 @@ def stop(workspace: Workspace, endpoint: str) -> None:
 
     Errors: ``serving.endpoint_not_found``, ``projects.challenge_open``.
     """
-    _refuse_challenged(workspace, endpoint)
+    refuse_challenged(workspace, endpoint)
     FolderGateway(workspace).remove(endpoint)
-    _announce(workspace, endpoint, (), "The endpoint was taken out of service.", None)
+    announce(workspace, endpoint, (), "The endpoint was taken out of service.", None)
 
 
 def _entity(workspace: Workspace, endpoint: str) -> tuple[str, ...]:
@@ -80,7 +80,8 @@ def _entity(workspace: Workspace, endpoint: str) -> tuple[str, ...]:
     return declared.entity if declared and declared.name == endpoint else ()
 
 
-def _refuse_unfit(workspace: Workspace, version: Version, endpoint: str) -> None:
+def refuse_unfit(workspace: Workspace, version: Version, endpoint: str) -> None:
+    """Nothing, or an error: the version may serve there, and nothing is being tried out."""
     if version.package is None:
         raise NotFound(
             "registry.no_package",
@@ -94,10 +95,11 @@ def _refuse_unfit(workspace: Workspace, version: Version, endpoint: str) -> None
             hint="Deploy a registered or approved version.",
             version=version.number,
         )
-    _refuse_challenged(workspace, endpoint)
+    refuse_challenged(workspace, endpoint)
 
 
-def _refuse_challenged(workspace: Workspace, endpoint: str) -> None:
+def refuse_challenged(workspace: Workspace, endpoint: str) -> None:
+    """Nothing, or an error. Errors: ``projects.challenge_open``."""
     challenge = workspace.loop.current(endpoint)
     if challenge is not None:
         raise Conflict(
@@ -108,13 +110,14 @@ def _refuse_challenged(workspace: Workspace, endpoint: str) -> None:
         )
 
 
-def _announce(
+def announce(
     workspace: Workspace,
     endpoint: str,
     variants: tuple[Variant, ...],
     why: str,
     version: Version | None,
 ) -> None:
+    """Records who answers an endpoint from now on."""
     subject = ref("endpoint", endpoint)
     told = [
         {"name": v.name, "version": v.version, "role": v.role, "share": v.share} for v in variants

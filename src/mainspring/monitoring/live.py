@@ -62,7 +62,7 @@ def answered(
         endpoint,
         f"SELECT p.prediction_id, p.event_time, p.version, p.score, p.decision, k.outcome{columns} "
         f"FROM predictions p LEFT JOIN known k ON k.prediction_id = p.prediction_id {join}"
-        "WHERE p.role IN ('champion', 'canary') AND p.event_time >= $start AND p.event_time < $end "
+        "WHERE p.role NOT IN ('shadow', 'reference') AND p.event_time >= $start AND p.event_time < $end "
         "ORDER BY p.event_time, p.prediction_id",
         (start, end, now),
         relations,

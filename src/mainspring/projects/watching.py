@@ -153,7 +153,7 @@ class Watcher:
                 "SELECT b.row_key AS prediction_id, CAST(b.label AS DOUBLE) AS outcome, "
                 "coalesce(b.label_known_at, make_timestamptz($came)) AS known_at, p.version "
                 "FROM built b JOIN (SELECT prediction_id, any_value(version) AS version "
-                "FROM predictions WHERE role IN ('champion', 'canary') GROUP BY prediction_id) p "
+                "FROM predictions WHERE role NOT IN ('shadow', 'reference') GROUP BY prediction_id) p "
                 "ON p.prediction_id = b.row_key WHERE b.label IS NOT NULL "
                 f"AND coalesce(b.label_known_at, make_timestamptz($came)) <= $now{seen} "
                 "ORDER BY prediction_id",

@@ -176,6 +176,14 @@ class GatewayControl:
         data = self._ask("PUT", _route_path(endpoint), msgspec.json.encode(route), headers)
         return msgspec.json.decode(data, type=RouteTable)
 
+    def roll_back(self, endpoint: str) -> RouteTable:
+        """The routes in service once the endpoint's route before its last change is live again.
+
+        Errors: ``serving.nothing_before``.
+        """
+        path = f"{_route_path(endpoint)}/rollback"
+        return msgspec.json.decode(self._ask("POST", path, again=False), type=RouteTable)
+
     def remove(self, endpoint: str) -> RouteTable:
         """The routes in service without the endpoint."""
         return msgspec.json.decode(self._ask("DELETE", _route_path(endpoint)), type=RouteTable)
@@ -193,10 +201,16 @@ class GatewayControl:
         self._connection.close()
 
     def _ask(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        again: bool = True,
     ) -> bytes:
         sent = {**self._headers, "Content-Type": "application/json", **(headers or {})}
-        response, data = self._connection.request(method, path, body, sent, again=True)
+        response, data = self._connection.request(method, path, body, sent, again=again)
         if response.status != _OK:
             raise _error(response.status, data)
         return data

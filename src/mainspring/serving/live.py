@@ -121,6 +121,9 @@ def live_endpoint(name: str, route: Route, models: Mapping[Digest, ServedModel])
         LiveVariant(v, models[v.model], _layout(name, v, models[v.model], recorded))
         for v in route.watching
     ]
+    if route.groups is not None:
+        # A group may be named by a column that no model takes; a row without it is in no group.
+        inputs.setdefault(route.groups.column, "category")
     required = recorded | {
         column
         for live in watching
@@ -140,11 +143,31 @@ def divide(endpoint: LiveEndpoint, question: Question, entities: Sequence[str]) 
         return [Group(endpoint.find(chosen), None)]
     if not endpoint.splits:
         return [Group(endpoint.champion, None)]
-    who = assign(endpoint.name, [live.variant for live in endpoint.answering], entities)
+    who = assign(
+        endpoint.route.salt(endpoint.name), [live.variant for live in endpoint.answering], entities
+    )
+    _give_groups(endpoint, question, who)
     present = np.unique(who).tolist()
     if len(present) == 1:
         return [Group(endpoint.answering[present[0]], None)]
     return [Group(endpoint.answering[place], np.flatnonzero(who == place)) for place in present]
+
+
+def _give_groups(endpoint: LiveEndpoint, question: Question, who: NDArray[np.intp]) -> None:
+    """Rows of a declared group go to its variant, whatever was drawn for their entity."""
+    groups = endpoint.route.groups
+    if groups is None or groups.column not in question.columns:
+        return
+    places = {live.variant.name: place for place, live in enumerate(endpoint.answering)}
+    values = question.columns[groups.column].tolist()
+    for row, value in enumerate(values):
+        name = groups.variants.get(_group_text(value))
+        if name is not None:
+            who[row] = places[name]
+
+
+def _group_text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def entity_keys(endpoint: LiveEndpoint, question: Question, ids: Sequence[str]) -> Sequence[str]:

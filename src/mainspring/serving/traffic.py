@@ -16,21 +16,24 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from mainspring.core.digest import Digest
-from mainspring.core.errors import Invalid, NotFound
+from mainspring.core.errors import Conflict, Invalid, NotFound
 from mainspring.core.names import did_you_mean
 
-Role = Literal["champion", "canary", "shadow", "reference"]
+Role = Literal["champion", "canary", "arm", "group", "shadow", "reference"]
 VariantName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}$(?!\n)")]
 _RESOLUTION = 1 << 53
+_SHARING = frozenset({"canary", "arm"})
+_COPIES = frozenset({"shadow", "reference"})
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One model version behind an endpoint, and its part.
 
-    ``champion`` answers what no canary takes. ``canary`` answers its ``share`` of entities.
-    ``shadow`` gets copies when there is room, and its answers are only recorded. ``reference``
-    gets a copy of every row, computed with the request, and is only recorded: a fixed model that
-    others are compared with.
+    ``champion`` answers what no other takes. ``canary`` answers its ``share`` of entities; ``arm``
+    too, as one side of an experiment whose split does not move. ``group`` answers the rows of the
+    groups that the route gives it, and no others. ``shadow`` gets copies when there is room, and
+    its answers are only recorded. ``reference`` gets a copy of every row, computed with the
+    request, and is only recorded: a fixed model that others are compared with.
     """
 
     name: VariantName
@@ -40,11 +43,24 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
 
 
+class Groups(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which variant answers which group: values of one column of the request, by text."""
+
+    column: str
+    variants: dict[str, VariantName]
+
+
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An endpoint and its variants. ``entity`` names the inputs whose values make the key."""
+    """An endpoint and its variants. ``entity`` names the inputs whose values make the key.
+
+    ``groups`` comes before every draw. ``experiment`` names the test that the arms belong to; its
+    entities are drawn anew for each name, and its split stays as it was begun.
+    """
 
     variants: tuple[Variant, ...]
     entity: tuple[str, ...] = ()
+    groups: Groups | None = None
+    experiment: str = ""
 
     @property
     def champion(self) -> Variant:
@@ -52,22 +68,30 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     @property
     def answering(self) -> tuple[Variant, ...]:
-        """Those that may answer: canaries in order, the champion last."""
-        canaries = tuple(variant for variant in self.variants if variant.role == "canary")
-        return (*canaries, self.champion)
+        """Those that may answer: those with a share or a group in order, the champion last."""
+        others = (v for v in self.variants if v.role not in _COPIES and v.role != "champion")
+        return (*others, self.champion)
 
     @property
     def watching(self) -> tuple[Variant, ...]:
         """Those that get copies: references and shadows."""
-        return tuple(v for v in self.variants if v.role in {"shadow", "reference"})
+        return tuple(v for v in self.variants if v.role in _COPIES)
+
+    def salt(self, endpoint: str) -> str:
+        """What the draw of entities is keyed by."""
+        return f"{endpoint}\x1f{self.experiment}" if self.experiment else endpoint
 
 
 class RouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every endpoint's route, at one revision; stored as ``routes.json``."""
+    """Every endpoint's route, at one revision; stored as ``routes.json``.
+
+    ``previous`` holds what each endpoint's route was before the last change, to go back to.
+    """
 
     format: Literal["mainspring-routes/1"] = "mainspring-routes/1"
     revision: int = 0
     routes: dict[str, Route] = {}
+    previous: dict[str, Route] = {}
 
     def route(self, endpoint: str) -> Route:
         """The endpoint's route. Errors: ``serving.endpoint_not_found``."""
@@ -83,17 +107,47 @@ class RouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return found
 
     def with_route(self, endpoint: str, route: Route) -> RouteTable:
-        """The next revision, with the endpoint's route added or replaced."""
-        return msgspec.structs.replace(
-            self,
-            revision=self.revision + 1,
-            routes={**self.routes, endpoint: check_route(endpoint, route)},
+        """The next revision, with the endpoint's route added or replaced.
+
+        Errors: ``serving.bad_route``, ``serving.split_is_fixed``.
+        """
+        before = self.routes.get(endpoint)
+        if before is not None:
+            _check_split(endpoint, before, route)
+        return self._next(
+            {**self.routes, endpoint: check_route(endpoint, route)},
+            {**self.previous, endpoint: before} if before is not None else self.previous,
         )
 
     def without(self, endpoint: str) -> RouteTable:
         """The next revision, without the endpoint."""
-        kept = {name: route for name, route in self.routes.items() if name != endpoint}
-        return msgspec.structs.replace(self, revision=self.revision + 1, routes=kept)
+        return self._next(_except(self.routes, endpoint), _except(self.previous, endpoint))
+
+    def rolled_back(self, endpoint: str) -> RouteTable:
+        """The next revision, with the endpoint's route as it was before its last change.
+
+        Rolling back twice is going forward again. Errors: ``serving.nothing_before``.
+        """
+        before = self.previous.get(endpoint)
+        if before is None:
+            raise NotFound(
+                "serving.nothing_before",
+                f"The endpoint {endpoint[:80]!r} has no route before this one.",
+                hint="Deploy the version you want with: mainspring endpoints deploy.",
+                endpoint=endpoint[:80],
+            )
+        return self._next(
+            {**self.routes, endpoint: before}, {**self.previous, endpoint: self.route(endpoint)}
+        )
+
+    def _next(self, routes: dict[str, Route], previous: dict[str, Route]) -> RouteTable:
+        return msgspec.structs.replace(
+            self, revision=self.revision + 1, routes=routes, previous=previous
+        )
+
+
+def _except(routes: dict[str, Route], endpoint: str) -> dict[str, Route]:
+    return {name: route for name, route in routes.items() if name != endpoint}
 
 
 def check_route(endpoint: str, route: Route) -> Route:
@@ -102,24 +156,59 @@ def check_route(endpoint: str, route: Route) -> Route:
     Errors: ``serving.bad_route``: not exactly one champion, a name used twice, a share on a
     variant that is not a canary, or canaries that want more than everything.
     """
-    names = [variant.name for variant in route.variants]
-    why = ""
-    if sum(variant.role == "champion" for variant in route.variants) != 1:
-        why = "it needs exactly one champion"
-    elif len(set(names)) != len(names):
-        why = "two variants have the same name"
-    elif any(variant.share and variant.role != "canary" for variant in route.variants):
-        why = "only a canary has a share"
-    elif sum(variant.share for variant in route.variants) > 1.0 + 1e-9:  # noqa: PLR2004
-        why = "its shares are more than 1 together"
+    why = _flaw(route)
     if why:
         raise Invalid(
             "serving.bad_route",
             f"The route of {endpoint[:80]!r} cannot be used: {why}.",
-            hint="One champion; canaries with shares up to 1 together; shadows; references.",
+            hint="One champion; canaries or arms with shares up to 1 together; copies.",
             endpoint=endpoint[:80],
         )
     return route
+
+
+def _flaw(route: Route) -> str:
+    names = [variant.name for variant in route.variants]
+    roles = {variant.role for variant in route.variants}
+    answering = {v.name for v in route.variants if v.role not in _COPIES}
+    grouped = set(route.groups.variants.values()) if route.groups else set()
+    in_group = {v.name for v in route.variants if v.role == "group"}
+    flaws = (
+        (sum(v.role == "champion" for v in route.variants) != 1, "it needs exactly one champion"),
+        (len(set(names)) != len(names), "two variants have the same name"),
+        (
+            any(v.share and v.role not in _SHARING for v in route.variants),
+            "only a canary or an arm has a share",
+        ),
+        (
+            sum(variant.share for variant in route.variants) > 1.0 + 1e-9,
+            "its shares are more than 1 together",
+        ),
+        (roles >= _SHARING, "an experiment and a canary at once would blur each other"),
+        (
+            ("arm" in roles) != bool(route.experiment),
+            "arms and the name of an experiment go together",
+        ),
+        (not grouped <= answering, "a group is given to a variant that does not answer"),
+        (not in_group <= grouped, "a variant of role group has no group"),
+    )
+    return next((why for wrong, why in flaws if wrong), "")
+
+
+def _check_split(endpoint: str, before: Route, after: Route) -> None:
+    if not after.experiment or after.experiment != before.experiment:
+        return
+    if _split(before) != _split(after):
+        raise Conflict(
+            "serving.split_is_fixed",
+            f"The experiment {after.experiment[:80]!r} is under way with another split.",
+            hint="End it, or start one under another name: its entities are drawn anew.",
+            endpoint=endpoint[:80],
+        )
+
+
+def _split(route: Route) -> list[tuple[str, Digest, float]]:
+    return [(v.name, v.model, v.share) for v in route.variants if v.role in {"arm", "champion"}]
 
 
 def draw(endpoint: str, entity: str) -> float:
@@ -138,8 +227,9 @@ def assign(
 ) -> NDArray[np.intp]:
     """Which of the answering variants takes each entity, as positions.
 
-    The canaries lie side by side from 0 on, each as wide as its share; the champion (last) has
+    Those with a share lie side by side from 0 on, each as wide as it; the champion (last) has
     the rest. So an entity that has met a canary keeps meeting it while its share grows.
+    ``endpoint`` is what the draw is keyed by (:meth:`Route.salt`).
     """
     shares = [variant.share for variant in answering[:-1]]
     if not any(shares):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from mainspring._entrypoints.cli import traffic
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import verb, verbs
@@ -31,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     deploy.add_argument("address", metavar="MODEL", help="NAME, NAME@alias or NAME/VERSION")
     deploy.add_argument("--endpoint", metavar="NAME", help="which endpoint; named as the model")
+    traffic.add(among)
     stop = verb(among, "stop", run_stop, "take an endpoint out of service")
     stop.add_argument("endpoint", metavar="ENDPOINT")
 
@@ -115,10 +117,11 @@ def run_stop(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _part(variant: Variant) -> str:
-    if variant.role == "canary":
-        return f"canary, {variant.share:.0%} of the traffic"
+    if variant.role in {"canary", "arm"}:
+        return f"{variant.role}, {variant.share:.0%} of the entities"
     return {
         "champion": "answers",
+        "group": "answers its groups",
         "shadow": "gets copies when there is room",
         "reference": "gets a copy of every row",
     }[variant.role]

@@ -29,11 +29,12 @@ from mainspring.serving.model import Scores
 from mainspring.serving.recorder import Recorder
 from mainspring.serving.records import Answered, Outcomes
 
-# A canary that fails this way is replaced by the champion for the request; a request that is
+# A variant that fails this way is replaced by the champion for the request; a request that is
 # itself wrong (Invalid) fails with every variant, so it is not tried again.
 _VARIANT_FAILED: Final = (Broken, Unavailable, TimedOut)
 # A shadow that has this many rows waiting gets no more: it must never slow the primary.
 _SHADOW_WAITING_ROWS: Final = 4096
+_REPLACEABLE: Final = frozenset({"canary", "arm", "group"})
 
 
 class Answering:
@@ -82,7 +83,7 @@ class Answering:
             try:
                 scores.append(await future)
             except _VARIANT_FAILED:
-                if group.by.variant.role != "canary":
+                if group.by.variant.role not in _REPLACEABLE:
                     raise
                 self._metrics.fallback(endpoint.name, group.by.variant)
                 groups[place] = Group(endpoint.champion, group.rows)

@@ -54,12 +54,13 @@ class Control:
                 return json_response(self._fleet.deploy(endpoint, route, revision=revision))
             case ("DELETE", "routes", endpoint):
                 return json_response(self._fleet.remove(endpoint))
+            case ("POST", "routes", endpoint, "rollback"):
+                return json_response(self._fleet.roll_back(endpoint))
             case ("POST", "routes", "reload"):
                 return json_response(self._fleet.reload())
-            case ("POST", "records", "seal"):
-                self._recorder.seal()
-                return json_response(self.records())
-            case ("GET", "records"):
+            case ("POST", "records", "seal") | ("GET", "records"):
+                if method == "POST":
+                    self._recorder.seal()
                 return json_response(self.records())
         raise NotFound(
             "http.no_such_address",

@@ -1,7 +1,7 @@
 """What a gateway serves right now: the route table, its loaded models, and their lanes.
 
 A change loads and checks everything first, then stores ``routes.json``, then replaces one
-reference. The models of the table before stay loaded, so going back costs no loading.
+reference. The models of each endpoint's route before stay loaded, so going back costs no loading.
 """
 
 from __future__ import annotations
@@ -63,6 +63,14 @@ class Fleet:
                 return self.table
             return self._replace(self.table.with_route(endpoint, route))
 
+    def roll_back(self, endpoint: str) -> RouteTable:
+        """The table in service once the endpoint's route before is live again.
+
+        Errors: ``serving.nothing_before``; as :meth:`deploy` when it was not loaded any more.
+        """
+        with self._changing:
+            return self._replace(self.table.rolled_back(endpoint))
+
     def remove(self, endpoint: str) -> RouteTable:
         """The table in service without the endpoint. Errors: ``serving.endpoint_not_found``."""
         with self._changing:
@@ -86,6 +94,13 @@ class Fleet:
                 "serving.not_ready", f"The endpoint {name!r} is loading.", hint="Try again soon."
             )
         return live
+
+    def serves(self, name: str, version: str | None) -> bool:
+        """Whether an endpoint is in service, with that version when one is named."""
+        live = self.endpoints.get(name)
+        return live is not None and (
+            version is None or any(one.version == version for one in live.route.variants)
+        )
 
     def lane(self, model: ServedModel) -> Lane:
         """The lane of a model; event loop only."""
@@ -145,7 +160,7 @@ class Fleet:
         endpoints: dict[str, LiveEndpoint],
         models: dict[Digest, ServedModel],
     ) -> None:
-        before = {v.model for route in self.table.routes.values() for v in route.variants}
+        before = {v.model for route in table.previous.values() for v in route.variants}
         kept = {digest: model for digest, model in self._models.items() if digest in before}
         self.table, self.endpoints = table, endpoints
         self._models = {**kept, **models}
