@@ -13,11 +13,12 @@ from mainspring.core.durations import parse_duration
 from mainspring.ports.tables import Frame
 from mainspring.training.bootstrap import clusters_of
 from mainspring.training.splits import Split as Parts
-from mainspring.training.splits import split_by_hash, split_by_time
+from mainspring.training.splits import Times, split_by_hash, split_by_time
 from mainspring.training.types import Split, Training
 from mainspring.training.vectors import Counts, Vector
 
 DEFAULT_SHARE = 0.15  # of the time spanned, for a stretch that the project does not name
+USUAL_WAIT = 0.95  # the quantile of label delays that such a stretch is lengthened by
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +84,25 @@ def split(
         return split_by_hash(
             table.keys, validation_share=spec.validation_share, test_share=spec.test_share
         )
-    span = timedelta(microseconds=int(np.ptp(table.predicted_at.astype(np.int64))))
-    share = timedelta(days=max(1, round(span.days * DEFAULT_SHARE)))
+    share, delay = _default_stretch(table.predicted_at, table.known_at)
+    validation = parse_duration(spec.validation) if spec.validation else share + delay
+    # Without a moment of judging, every label there is counts as known: the test loses none.
+    test = parse_duration(spec.test) if spec.test else share + delay * (until is not None)
     return split_by_time(
         table.predicted_at,
         table.known_at,
-        validation=_stretch(spec.validation, share) if holdout is None else timedelta(0),
-        test=_stretch(spec.test, share) if holdout is None else holdout,
+        validation=validation if holdout is None else timedelta(0),
+        test=test if holdout is None else holdout,
         until=until,
     )
 
 
-def _stretch(named: str | None, share: timedelta) -> timedelta:
-    return parse_duration(named) if named else share
+def _default_stretch(predicted: Times, known: Times) -> tuple[timedelta, timedelta]:
+    """A share of the time spanned, and what nearly all labels take to become known.
+
+    A stretch loses its newest rows to the embargo; one that is longer by the delay keeps its share.
+    """
+    span = timedelta(microseconds=int(np.ptp(predicted.astype(np.int64))))
+    waits = (known - predicted).astype("timedelta64[us]").astype(np.int64)
+    delay = timedelta(microseconds=max(0, int(np.quantile(waits, USUAL_WAIT))))
+    return timedelta(days=max(1, round(span.days * DEFAULT_SHARE))), delay
