@@ -17,6 +17,12 @@ ROOT = Path(__file__).parents[1]
 SECONDS = 1200
 PACKAGES = {
     "mlflow": ("mlflow==3.17.2", "scikit-learn", "lightgbm", "xgboost-cpu"),
+    "mlflow-old": (
+        "mlflow==3.2.0",
+        "opentelemetry-sdk<1.36",
+        "opentelemetry-exporter-otlp-proto-http<1.36",
+        "scikit-learn<1.8",
+    ),
     "browser": ("playwright>=1.55,<2",),
     "peers": ("fastapi", "uvicorn[standard]", "lightgbm", "numpy"),
 }

@@ -10,10 +10,20 @@ from mainspring._adapters.sql.tracking_charts import SqlCharts
 from mainspring._adapters.sql.tracking_experiments import SqlExperiments
 from mainspring._adapters.sql.tracking_models import SqlModels
 from mainspring._adapters.sql.tracking_runs import SqlRuns
+from mainspring._adapters.sql.tracking_traces import SqlTraces
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Database
 from mainspring.ports.objects import Objects
-from mainspring.tracking import Artifacts, Charts, Experiments, LoggedModels, Runs, Tracking
+from mainspring.tracking import (
+    Artifacts,
+    Assessments,
+    Charts,
+    Experiments,
+    LoggedModels,
+    Runs,
+    Traces,
+    Tracking,
+)
 from mainspring.tracking.active import Started
 from mainspring.tracking.recording import Recorder
 from mainspring.tracking.sending import Sender
@@ -23,12 +33,15 @@ def open_tracking(database: Database, objects: Objects, clock: Clock) -> Trackin
     """The stage's services, with the experiment "Default" there. The database is migrated."""
     fields = Fields()
     experiments, runs = SqlExperiments(), SqlRuns(dialect=database.dialect, fields=fields)
+    traces = SqlTraces(database.dialect)
     tracking = Tracking(
         experiments=Experiments(database, experiments, clock),
         runs=Runs(database, runs, experiments, clock),
         models=LoggedModels(database, SqlModels(fields), experiments, clock),
         artifacts=Artifacts(database, SqlArtifacts(), objects, clock),
         charts=Charts(database, runs, SqlCharts(fields)),
+        traces=Traces(database, traces, experiments, runs, SqlArtifacts()),
+        assessments=Assessments(database, traces, clock),
     )
     tracking.experiments.prepare()
     return tracking

@@ -1,4 +1,4 @@
-"""Experiments, runs, parameters, metrics, tags, artifacts and logged models.
+"""Experiments, runs, parameters, metrics, tags, artifacts, logged models and traces.
 
 An experiment holds runs. A run has parameters (written once), tags (changeable), metrics (series
 of points; the latest by step, time and value is what searches see), inputs (datasets and models it
@@ -18,6 +18,8 @@ from mainspring.tracking.charts import Charts
 from mainspring.tracking.experiments import Experiments
 from mainspring.tracking.models import LoggedModels
 from mainspring.tracking.runs import Runs
+from mainspring.tracking.traces import Traces
+from mainspring.tracking.traces_judging import Assessments
 from mainspring.tracking.types import Batch, DatasetInput, Experiment, LoggedModel, Point, Run
 
 
@@ -30,10 +32,13 @@ class Tracking:
     models: LoggedModels
     artifacts: Artifacts
     charts: Charts
+    traces: Traces
+    assessments: Assessments
 
 
 __all__ = [
     "Artifacts",
+    "Assessments",
     "Batch",
     "Charts",
     "DatasetInput",
@@ -44,5 +49,6 @@ __all__ = [
     "Point",
     "Run",
     "Runs",
+    "Traces",
     "Tracking",
 ]

@@ -20,7 +20,17 @@ import msgspec
 from mainspring.core.errors import Invalid
 from mainspring.core.names import did_you_mean
 
-Kind = Literal["metric", "param", "tag", "attribute", "dataset"]
+Kind = Literal[
+    "metric",
+    "param",
+    "tag",
+    "attribute",
+    "dataset",
+    "metadata",
+    "span",
+    "feedback",
+    "expectation",
+]
 Op = Literal[
     "=", "!=", "<", "<=", ">", ">=", "LIKE", "ILIKE", "IN", "NOT IN", "IS NULL", "IS NOT NULL"
 ]
@@ -43,6 +53,17 @@ _KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("attribute", "attributes", "attr", "run"), "attribute"),
     **dict.fromkeys(("dataset", "datasets"), "dataset"),
 }
+_TRACE_KINDS: Final[Mapping[str, Kind]] = {
+    **dict.fromkeys(("tag", "tags"), "tag"),
+    **dict.fromkeys(("attribute", "attributes", "trace"), "attribute"),
+    **dict.fromkeys(("metadata", "request_metadata"), "metadata"),
+    "span": "span",
+    "feedback": "feedback",
+    "expectation": "expectation",
+}
+_SPAN_KEYS: Final = frozenset({"name", "type", "status", "content"})
+_SPAN_ATTRIBUTE: Final = "attributes."
+_JUDGED: Final = frozenset({"feedback", "expectation"})
 
 
 class Clause(msgspec.Struct, frozen=True):
@@ -71,7 +92,8 @@ class Grammar:
     lists: frozenset[str] = frozenset()
     kinds: frozenset[Kind] = frozenset({"attribute", "tag"})
     aliases: Mapping[str, str] = field(default_factory=dict)
-    text_nulls: bool = True
+    entities: Mapping[str, Kind] = field(default_factory=lambda: _KINDS)
+    patterns: frozenset[str] = frozenset()  # attributes that only LIKE and ILIKE may ask
 
     @property
     def attributes(self) -> frozenset[str]:
@@ -116,6 +138,22 @@ LOGGED_MODELS: Final = Grammar(
         "last_updated_time": "last_updated_timestamp",
         "run_id": "source_run_id",
     },
+)
+TRACES: Final = Grammar(
+    text=frozenset(
+        {"request_id", "status", "client_request_id", "name", "run_id", "prompt", "text"}
+    ),
+    numbers=frozenset({"timestamp_ms", "execution_time_ms", "end_time_ms", "experiment_id"}),
+    lists=frozenset({"request_id", "status", "client_request_id", "name", "run_id"}),
+    kinds=frozenset(_TRACE_KINDS.values()),
+    aliases={
+        "trace_id": "request_id",
+        "timestamp": "timestamp_ms",
+        "execution_time": "execution_time_ms",
+        "end_time": "end_time_ms",
+    },
+    entities=_TRACE_KINDS,
+    patterns=frozenset({"text"}),
 )
 
 _TOKEN: Final = re.compile(
@@ -166,8 +204,8 @@ def parse_order(text: str, grammar: Grammar) -> Order:
         if word not in {"ASC", "DESC"} or not parser.done():
             raise bad_filter(f"cannot be sorted by {text[:80]!r}", "Use 'key ASC' or 'key DESC'.")
         descending = word == "DESC"
-    if kind == "dataset":
-        raise bad_filter("cannot be sorted by datasets")
+    if kind in {"dataset", "span", "feedback", "expectation"}:
+        raise bad_filter(f"cannot be sorted by a {kind}")
     return Order(kind, key, descending)
 
 
@@ -257,9 +295,10 @@ class _Parser:
         entity, dot, key = token.text.partition(".")
         if not dot:
             return self._attribute(entity)
-        kind = _KINDS.get(entity)
+        entities = self._grammar.entities
+        kind = entities.get(entity)
         if kind is None or kind not in self._grammar.kinds:
-            known = [name for name, kind in _KINDS.items() if kind in self._grammar.kinds]
+            known = [name for name, kind in entities.items() if kind in self._grammar.kinds]
             raise bad_filter(
                 f"has an unknown kind of key, {entity[:40]!r}", did_you_mean(entity, known)
             )
@@ -270,6 +309,11 @@ class _Parser:
             return self._attribute(key)
         if kind == "dataset" and key not in {"name", "digest", "context"}:
             raise bad_filter(f"has an unknown dataset key {key[:40]!r}")
+        if kind == "span" and key not in _SPAN_KEYS and not key.startswith(_SPAN_ATTRIBUTE):
+            raise bad_filter(
+                f"has an unknown span key {key[:40]!r}",
+                "Spans have name, type, status, content and attributes.NAME.",
+            )
         return kind, key
 
     def _quoted_rest(self, token: _Token) -> str:
@@ -294,14 +338,23 @@ class _Parser:
         kind, key = self.identifier()
         op = self._operator()
         if op in NULLS:
-            if kind not in {"param", "tag"}:
+            if kind in {"metric", "attribute", "dataset", "span"}:
                 raise bad_filter(f"asks {op} of a {kind}", "Only tags and params may be asked.")
             return Clause(kind, key, op)
+        searched = (kind == "attribute" and key in self._grammar.patterns) or (
+            (kind, key) == ("span", "content")
+        )
+        if searched and op not in {"LIKE", "ILIKE"}:
+            raise bad_filter(f"uses {op} on the text {key!r}", "It takes LIKE and ILIKE.")
         if op in LISTS:
-            if kind != "dataset" and not (kind == "attribute" and key in self._grammar.lists):
+            if kind not in {"dataset", "span"} and not (
+                kind == "attribute" and key in self._grammar.lists
+            ):
                 raise bad_filter(f"compares {key[:40]!r} with a list")
             return Clause(kind, key, op, self._list())
         if kind == "metric" or (kind == "attribute" and key in self._grammar.numbers):
+            return Clause(kind, key, op, self._number(kind, key, op))
+        if kind in _JUDGED and op in NUMERIC - TEXTUAL:
             return Clause(kind, key, op, self._number(kind, key, op))
         return Clause(kind, key, op, self._string(key, op))
 

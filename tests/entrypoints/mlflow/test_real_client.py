@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scripts.environments import python_of
+from tests import needs
 
 CLIENT = Path(__file__).with_name("client")
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.services
 @pytest.fixture(scope="session")
 def client_python() -> Path:
     """The Python of an environment with the real client, made at the first use."""
-    return python_of("mlflow")
+    return needs.environment("mlflow")
 
 
 def run_client(python: Path, script: str, *arguments: str) -> str:
@@ -39,7 +39,15 @@ def test_a_walk_through_the_client(client_python: Path, address: str, step: str)
     assert f"ok {step}" in run_client(client_python, "walk.py", address, step)
 
 
-def test_autologging(client_python: Path, address: str) -> None:
+@pytest.mark.parametrize(
+    "step", ["spans", "run_traces", "searches", "assessments", "links", "sessions"]
+)
+def test_traces(client_python: Path, address: str, step: str) -> None:
+    """Spans, searches of traces, tags and assessments; the older client keeps spans in a file."""
+    assert f"ok {step}" in run_client(client_python, "traces.py", address, step)
+
+
+def test_autologging(newest_python: Path, address: str) -> None:
     """scikit-learn, LightGBM and XGBoost log themselves, and their models load back."""
-    found = run_client(client_python, "autolog.py", address)
+    found = run_client(newest_python, "autolog.py", address)
     assert all(f"ok {name}" in found for name in ("sklearn", "lightgbm", "xgboost"))

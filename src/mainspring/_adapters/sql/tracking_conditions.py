@@ -50,9 +50,9 @@ def field_name(key: Clause | Order) -> str:
 def condition(clause: Clause, numbers: Mapping[str, int], dialect: str) -> Fragment:
     """The condition on a run ``r``."""
     if clause.kind == "attribute":
-        return _compare(_ATTRIBUTES[clause.key], clause, dialect)
+        return compare(_ATTRIBUTES[clause.key], clause, dialect)
     if clause.kind == "dataset":
-        inner = _compare(_DATASET[clause.key], clause, dialect)
+        inner = compare(_DATASET[clause.key], clause, dialect)
         return Fragment(
             "EXISTS (SELECT 1 FROM run_datasets l JOIN datasets d ON d.id = l.dataset "
             f"WHERE l.run = r.id AND {inner.sql})",
@@ -63,7 +63,7 @@ def condition(clause: Clause, numbers: Mapping[str, int], dialect: str) -> Fragm
     base = f"EXISTS (SELECT 1 FROM {table} c WHERE c.run = r.id AND c.field = ?"
     if clause.op in {"IS NULL", "IS NOT NULL"}:
         return Fragment(f"{'NOT ' if clause.op == 'IS NULL' else ''}{base})", (number,))
-    inner = _compare("c.value", clause, dialect)
+    inner = compare("c.value", clause, dialect)
     return Fragment(f"{base} AND {inner.sql})", (number, *inner.values))
 
 
@@ -118,7 +118,8 @@ def _attribute_source(clause: Clause, shelves: Sequence[int]) -> Fragment | None
     )
 
 
-def _compare(column: str, clause: Clause, dialect: str) -> Fragment:
+def compare(column: str, clause: Clause, dialect: str) -> Fragment:
+    """The comparison of a column with a condition's value."""
     value = clause.value
     if isinstance(value, tuple):
         return Fragment(f"{column} {clause.op} ({marks(value)})", value)

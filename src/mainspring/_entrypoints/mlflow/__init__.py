@@ -14,9 +14,13 @@ from mainspring._entrypoints.mlflow.experiments import ExperimentRoutes
 from mainspring._entrypoints.mlflow.logged_models import LoggedModelRoutes
 from mainspring._entrypoints.mlflow.logging import LoggingRoutes
 from mainspring._entrypoints.mlflow.model_versions import ModelVersionRoutes
+from mainspring._entrypoints.mlflow.otlp import OtlpRoutes
 from mainspring._entrypoints.mlflow.registered_models import RegisteredModelRoutes
 from mainspring._entrypoints.mlflow.runs import RunRoutes
 from mainspring._entrypoints.mlflow.server import server_routes
+from mainspring._entrypoints.mlflow.traces import TraceRoutes
+from mainspring._entrypoints.mlflow.traces_judging import AssessmentRoutes
+from mainspring._entrypoints.mlflow.traces_older import OlderTraceRoutes
 from mainspring.registry import Registry
 from mainspring.tracking import Tracking
 
@@ -32,6 +36,7 @@ PREFIXES = (
 
 def mlflow_mount(tracking: Tracking, registry: Registry) -> Mount:
     """Every route of the wire over the two stages that answer it."""
+    clock = tracking.assessments.clock
     routes = [
         *server_routes(),
         *ExperimentRoutes(tracking.experiments).routes(),
@@ -42,6 +47,10 @@ def mlflow_mount(tracking: Tracking, registry: Registry) -> Mount:
         *LoggedModelRoutes(tracking).routes(),
         *RegisteredModelRoutes(registry).routes(),
         *ModelVersionRoutes(registry, tracking).routes(),
+        *TraceRoutes(tracking, clock).routes(),
+        *OlderTraceRoutes(tracking).routes(),
+        *AssessmentRoutes(tracking.assessments, clock).routes(),
+        *OtlpRoutes(tracking.traces).routes(),
     ]
     return Mount(tuple(routes), PREFIXES, encode_error)
 
