@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from tests import needs
+from tests.postgres_server import running
 
-psycopg = pytest.importorskip("psycopg")
+psycopg = needs.module("psycopg")
 
 from mainspring._adapters.postgres.connection import in_its_words  # noqa: E402
 from mainspring._adapters.postgres.database import PostgresDatabase  # noqa: E402
@@ -30,75 +25,16 @@ from mainspring.testing import DatabaseSuite, FakeClock, QueueSuite  # noqa: E40
 INSERT = "INSERT INTO t (n) VALUES (?)"
 
 
-def _binaries():
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    return found[-1].parent if found else Path(shutil.which("pg_ctl") or "/none/pg_ctl").parent
-
-
-class Server:
-    """A PostgreSQL of our own in a temporary folder, on a free port of the loopback."""
-
-    def __init__(self, folder):
-        self.binaries = _binaries()
-        self.folder = folder / "data"
-        self.log = folder / "log"
-        self.user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        if os.geteuid() == 0:  # the server refuses to run as root
-            shutil.chown(folder, self.user)
-        self.run("initdb", "-D", self.folder, "-U", "mainspring", "-A", "trust", "-E", "UTF8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.start()
-
-    def run(self, program, *arguments):
-        command = [str(self.binaries / program), *map(str, arguments)]
-        if os.geteuid() == 0:
-            command = [
-                "setpriv",
-                "--reuid",
-                self.user,
-                "--regid",
-                self.user,
-                "--clear-groups",
-                *command,
-            ]
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=120, cwd="/"
-        )
-        assert done.returncode == 0, done.stderr + done.stdout
-
-    def start(self):
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-        self.run("pg_ctl", "-D", self.folder, "-l", self.log, "-w", "-o", options, "start")
-
-    def stop(self, mode="fast"):
-        self.run("pg_ctl", "-D", self.folder, "-w", "-m", mode, "stop")
-
-    def url(self, database="postgres"):
-        return f"postgresql://mainspring@127.0.0.1:{self.port}/{database}"
-
-
 @pytest.fixture(scope="module")
 def server():
-    if not (_binaries() / "initdb").exists():
-        pytest.skip("no PostgreSQL is installed (apt-get install postgresql)")
-    # Not below pytest's folder, which only its owner may enter.
-    folder = Path(tempfile.mkdtemp(prefix="mainspring-postgres-"))
-    server = Server(folder)
-    yield server
-    server.stop("immediate")
-    shutil.rmtree(folder)
+    with running() as server:
+        yield server
 
 
 @pytest.fixture
-def url(server, request):
+def url(server):
     """A fresh database on the server."""
-    name = f"test_{abs(hash(request.node.nodeid))}"
-    with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.url(name)
+    return server.fresh()
 
 
 @pytest.fixture

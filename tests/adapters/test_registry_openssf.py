@@ -1,5 +1,7 @@
 """Signatures: made by us and read by the official tool, and the other way round; nothing forged."""
 
+# ruff: noqa: E402 - what needs a library asks for it first
+
 from __future__ import annotations
 
 import base64
@@ -13,8 +15,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests import needs
 
-pytest.importorskip("cryptography")
+needs.module("cryptography")
 
 from mainspring._adapters.openssf.keys import PRIVATE, PUBLIC, load_or_make
 from mainspring._adapters.openssf.signing import KeySigning, open_signing

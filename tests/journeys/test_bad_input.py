@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
+from tests import needs
 from tests.journeys.newcomer import HEADER, customers, write_csv
 
 COLUMNS = [*HEADER, "churned"]
@@ -214,14 +213,8 @@ def test_rows_that_cannot_be_predicted_are_refused_as_a_whole(type_in, project, 
 @pytest.fixture
 def disk(tmp_path):
     """A small disk of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with needs.tmpfs(tmp_path / "disk", 4) as place:
+        yield place
 
 
 @pytest.mark.parametrize("free_kilobytes", [40, 400, 700, 1000])

@@ -1,5 +1,7 @@
 """Signed versions: opened only as they were signed; a swap of rows or bytes is named."""
 
+# ruff: noqa: E402 - what needs a library asks for it first
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -7,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from registry_workspace import Workspace, package, workspace_at
+from tests import needs
 
-pytest.importorskip("cryptography")
+needs.module("cryptography")
 
 from msgspec.structs import replace
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from registry_workspace import Workspace, package, workspace_at
+from tests import needs
 
 from mainspring.core.errors import Broken, Invalid, MainspringError
 from mainspring.registry.archive import write_archive
@@ -192,7 +193,7 @@ def test_a_damaged_archive_is_the_same_version_or_an_error(
 
 def test_a_signed_archive_is_believed_only_whole(tmp_path: Path):
     """Trusted and whole: registered and on record. Changed facts: refused. Stranger: as asked."""
-    pytest.importorskip("cryptography")
+    needs.module("cryptography")
     from mainspring._adapters.openssf.signing import open_signing
 
     home = workspace_at(":memory:", signing=open_signing(tmp_path / "home"))

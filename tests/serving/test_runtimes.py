@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from tests import needs
 
 from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
 from mainspring._adapters.linear.runtime import ConstantRuntime, LinearRuntime
@@ -25,7 +26,7 @@ SIGNATURE = Signature(
 
 @pytest.fixture(scope="module")
 def booster():
-    lightgbm = pytest.importorskip("lightgbm")
+    lightgbm = needs.module("lightgbm")
     random = np.random.default_rng(7)
     rows = random.normal(size=(2000, 3))
     rows[:, 2] = random.integers(-1, 12, 2000)
@@ -118,7 +119,7 @@ def test_a_constant_is_constant():
 
 def test_a_spoilt_onnx_file_is_refused():
     """Bytes that are no graph are an error of the package."""
-    pytest.importorskip("onnxruntime")
+    needs.module("onnxruntime")
     with pytest.raises(Invalid) as raised:
         OnnxRuntime().load({"model.onnx": b"not a graph"}, SIGNATURE)
     assert raised.value.code == "serving.package_unreadable"

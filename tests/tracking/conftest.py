@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import postgres
 import pytest
+from tests.postgres_server import PostgresServer, running
 from tracking_workspace import opened, over
 
-from mainspring.core.ids import new_id
 from mainspring.testing.clock import FakeClock
 from mainspring.tracking import Tracking
 
@@ -17,12 +16,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(scope="session")
-def postgres_address() -> Iterator[str]:
-    programs = postgres.binaries()
-    if programs is None:
-        pytest.skip("no PostgreSQL is installed (apt-get install postgresql)")
-    with postgres.server(programs) as address:
-        yield address
+def postgres() -> Iterator[PostgresServer]:
+    with running(fsync=False) as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
@@ -32,11 +28,8 @@ def tracking(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Track
         with opened(clock=clock) as tracking:
             yield tracking
         return
-    psycopg = pytest.importorskip("psycopg")
     from mainspring._adapters.postgres.database import PostgresDatabase
 
-    address, name = request.getfixturevalue("postgres_address"), f"test_{new_id()}"
-    with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    with over(PostgresDatabase(f"{address}/{name}", clock), clock) as tracking:
+    address = request.getfixturevalue("postgres").fresh()
+    with over(PostgresDatabase(address, clock), clock) as tracking:
         yield tracking

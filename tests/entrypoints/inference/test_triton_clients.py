@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import numpy as np
 import pytest
+from tests import needs
 
-triton = pytest.importorskip("tritonclient.http")
-from tritonclient.http import aio  # noqa: E402
-from tritonclient.utils import InferenceServerException  # noqa: E402
+with suppress(ModuleNotFoundError):
+    import tritonclient.http as triton
+    from tritonclient.http import aio
+    from tritonclient.utils import InferenceServerException
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 EXPECTED = [0.5, 0.8125, 0.40625]
 
 
@@ -26,6 +29,11 @@ def inputs(binary: bool):
         made.append(triton.InferInput(name, [3], datatype))
         made[-1].set_data_from_numpy(values, binary_data=binary)
     return made
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _installed():
+    needs.module("tritonclient.http", "tritonclient[http]>=2.60,<3")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripts.environments import python_of
+from tests import needs
 
 HERE = Path(__file__).parent
 ROOT = Path(__file__).parents[3]
@@ -19,28 +18,15 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.services
 
 
-def unable(why: str) -> None:
-    """Skips at home; on a build machine a missing browser is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(why)
-    pytest.skip(why)
-
-
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        unable("Chromium is not installed (apt-get install chromium).")
-    return str(found)
+    return shutil.which("chromium-browser") or needs.program("chromium")
 
 
 @pytest.fixture(scope="session")
 def browser_python() -> Path:
     """The Python of an environment with Playwright, made at the first use."""
-    try:
-        return python_of("browser")
-    except subprocess.CalledProcessError as error:
-        unable(f"Playwright cannot be installed: {error}")
+    return needs.environment("browser")
 
 
 @pytest.fixture
