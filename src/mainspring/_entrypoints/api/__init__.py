@@ -1,13 +1,15 @@
 """Our own REST under ``/api/v1``, described by ``/api/v1/openapi.json``.
 
 Bodies and answers are JSON of the stages' own values; a metric that is NaN is ``null`` in answers
-and may be sent as ``null``. A listing answers ``{"items": [...], "next_token": ...}``; give the
+and may be sent as ``null``. Whoever asks and sends as ``application/msgpack`` gets and gives the same
+values in that form, where NaN and infinity are numbers. A listing answers ``{"items": [...], "next_token": ...}``; give the
 token back as ``token`` for the next page. An error is ``{code, message, hint, facts}``.
 """
 
 from __future__ import annotations
 
 from mainspring._entrypoints._http import OPEN, Mount, Request, Response, Route, json_bytes
+from mainspring._entrypoints.api.artifacts import ArtifactOperations
 from mainspring._entrypoints.api.experiments import ExperimentOperations
 from mainspring._entrypoints.api.models import ModelOperations
 from mainspring._entrypoints.api.openapi import describe_api
@@ -24,6 +26,7 @@ def api_mount(tracking: Tracking, registry: Registry) -> Mount:
     operations = [
         *ExperimentOperations(tracking.experiments).operations(),
         *RunOperations(tracking).operations(),
+        *ArtifactOperations(tracking).operations(),
         *ModelOperations(registry).operations(),
     ]
     described: list[bytes] = []

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mainspring._entrypoints._http import Request, Response, json_response
+from mainspring._entrypoints._http import Request, Response
 from mainspring._entrypoints._http.routing import Permission
-from mainspring._entrypoints.api.operations import CREATED, Operation, body, listing, query
+from mainspring._entrypoints.api.operations import CREATED, Operation, body, listing, query, reply
 from mainspring.tracking import Experiment, Experiments
 from mainspring.tracking.types import View
 
@@ -17,10 +17,11 @@ WRITE: Permission = ("experiments", "write")
 
 
 class NewExperiment(msgspec.Struct, forbid_unknown_fields=True):
-    """An experiment to make."""
+    """An experiment to make; with ``exists_ok`` the live one of this name, if there is one."""
 
     name: str
     tags: dict[str, str] = {}
+    exists_ok: bool = False
 
 
 class ExperimentChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,6 +65,11 @@ class ExperimentOperations:
                 summary="One experiment, live or deleted.", gives=Experiment,
             ),
             Operation(
+                method="GET", path="/experiment-names/{name*}", handler=self.named,
+                permission=READ, summary="The experiment of a name, live or deleted.",
+                gives=Experiment,
+            ),
+            Operation(
                 method="PATCH", path=one, handler=self.change, permission=WRITE,
                 summary="The experiment under another name, or with more tags.",
                 gives=Experiment, takes=ExperimentChange,
@@ -81,22 +87,29 @@ class ExperimentOperations:
     def search(self, request: Request) -> Response:
         asked = query(request, ExperimentQuery)
         return listing(
+            request,
             self.experiments.search(
                 asked.filter,
                 order_by=asked.order_by,
                 view=asked.view,
                 limit=asked.limit,
                 token=asked.token,
-            )
+            ),
         )
 
     def create(self, request: Request) -> Response:
         new = body(request, NewExperiment)
+        if new.exists_ok and not new.tags:
+            found = self.experiments.ensure(new.name, actor=request.actor)
+            return reply(request, found, CREATED)
         made = self.experiments.create(new.name, tags=new.tags, actor=request.actor)
-        return json_response(made, CREATED)
+        return reply(request, made, CREATED)
 
     def get(self, request: Request) -> Response:
-        return json_response(self.experiments.get(request.params["experiment_id"]))
+        return reply(request, self.experiments.get(request.params["experiment_id"]))
+
+    def named(self, request: Request) -> Response:
+        return reply(request, self.experiments.named(request.params["name"]))
 
     def change(self, request: Request) -> Response:
         change = body(request, ExperimentChange)
@@ -109,8 +122,8 @@ class ExperimentOperations:
 
     def delete(self, request: Request) -> Response:
         self.experiments.delete(request.params["experiment_id"], actor=request.actor)
-        return json_response({})
+        return reply(request, {})
 
     def restore(self, request: Request) -> Response:
         self.experiments.restore(request.params["experiment_id"], actor=request.actor)
-        return json_response({})
+        return reply(request, {})

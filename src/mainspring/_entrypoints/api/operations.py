@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mainspring._entrypoints._http import Request, Response, Route, decode_json, json_response
+from mainspring._entrypoints._http.messages import Headers
 from mainspring._entrypoints._http.routing import (
     DEFAULT_BODY_LIMIT_BYTES,
     Handler,
@@ -19,6 +20,7 @@ from mainspring.core.errors import Invalid
 from mainspring.core.pages import Page
 
 T = TypeVar("T", bound=msgspec.Struct)
+PACKED = "application/msgpack"  # every body and answer has this form too: NaN stays NaN in it
 CREATED = 201
 
 
@@ -42,6 +44,7 @@ class Operation:
     status: int = 200
     binary: str = ""
     body_limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES
+    streams: bool = False
 
     def route(self, prefix: str) -> Route:
         return Route(
@@ -50,6 +53,8 @@ class Operation:
             self.handler,
             self.permission,
             body_limit_bytes=self.body_limit_bytes,
+            streams=self.streams,
+            content_types=("application/json", PACKED),
         )
 
 
@@ -58,10 +63,36 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
+@lru_cache(maxsize=64)
+def _unpacker(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
+
+
 def body(request: Request, kind: type[T]) -> T:
-    """The JSON body; unknown fields are refused by the type. Errors: ``http.bad_json``."""
-    found: T = decode_json(_decoder(kind), request.body or b"{}")
-    return found
+    """The body, JSON or MessagePack; unknown fields are refused by the type.
+
+    Errors: ``http.bad_json``, ``http.bad_msgpack``.
+    """
+    if not request.headers.get("content-type", "").startswith(PACKED):
+        found: T = decode_json(_decoder(kind), request.body or b"{}")
+        return found
+    try:
+        unpacked: T = _unpacker(kind).decode(request.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(
+            "http.bad_msgpack",
+            f"The body is not the MessagePack this address takes: {error}.",
+            hint="See /api/v1/openapi.json for what this address takes.",
+        ) from error
+    return unpacked
+
+
+def reply(request: Request, value: Any, status: int = 200) -> Response:
+    """A value as the caller asked for it: MessagePack when Accept names it, else JSON."""
+    if PACKED not in request.headers.get("accept", ""):
+        return json_response(value, status)
+    headers: Headers = [("content-type", PACKED), ("vary", "accept")]
+    return Response(status, headers, msgspec.msgpack.encode(value))
 
 
 def query(request: Request, kind: type[T]) -> T:
@@ -83,9 +114,9 @@ def query(request: Request, kind: type[T]) -> T:
         ) from error
 
 
-def listing(page: Page[Any]) -> Response:
+def listing(request: Request, page: Page[Any]) -> Response:
     """A page of values."""
-    return json_response({"items": page.items, "next_token": page.next_token})
+    return reply(request, {"items": page.items, "next_token": page.next_token})
 
 
 def pairs(values: dict[str, str]) -> Iterable[tuple[str, str]]:

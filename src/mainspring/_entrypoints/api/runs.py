@@ -9,15 +9,24 @@ from typing import Final
 
 import msgspec
 
-from mainspring._entrypoints._http import Request, Response, json_response
+from mainspring._entrypoints._http import Request, Response
 from mainspring._entrypoints._http.futures import then
 from mainspring._entrypoints._http.routing import Permission
-from mainspring._entrypoints.api.operations import CREATED, Operation, body, listing, pairs, query
+from mainspring._entrypoints.api.operations import (
+    CREATED,
+    Operation,
+    body,
+    listing,
+    pairs,
+    query,
+    reply,
+)
 from mainspring._entrypoints.api.points import MEDIA_TYPE, Points, columns, pack
 from mainspring.core.ids import RunId
 from mainspring.tracking import Batch, Point, Run, Tracking
+from mainspring.tracking.charts import MAX_STEPS
 from mainspring.tracking.runs import MAX_POINTS
-from mainspring.tracking.types import Status, View
+from mainspring.tracking.types import DatasetInput, ModelLink, Status, View
 
 READ: Permission = ("runs", "read")
 WRITE: Permission = ("runs", "write")
@@ -62,6 +71,27 @@ class NewBatch(msgspec.Struct, forbid_unknown_fields=True):
     tags: dict[str, str] = {}
 
 
+class Records(msgspec.Struct, forbid_unknown_fields=True):
+    """What to log, in its compact form: points are ``[key, value, step, time_ms]``."""
+
+    points: list[tuple[str, float, int, int]] = []
+    params: list[tuple[str, str]] = []
+    tags: list[tuple[str, str]] = []
+
+
+class Inputs(msgspec.Struct, forbid_unknown_fields=True):
+    """What a run read and made."""
+
+    datasets: list[DatasetInput] = []
+    models: list[ModelLink] = []
+
+
+class Alive(msgspec.Struct, forbid_unknown_fields=True):
+    """Runs whose process gives a sign of life."""
+
+    run_ids: list[str]
+
+
 class RunQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which runs: of these experiments (all, when none is named), by filter and order."""
 
@@ -78,6 +108,14 @@ class HistoryQuery(msgspec.Struct, forbid_unknown_fields=True):
 
     limit: int = MAX_POINTS
     token: str | None = None
+
+
+class SeriesQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which metric of which runs, and how many of its steps at most."""
+
+    run: tuple[str, ...] = ()
+    metric: str = ""
+    most: int = MAX_STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +158,29 @@ class RunOperations:
                 takes=NewBatch, body_limit_bytes=_BATCH_BYTES,
             ),
             Operation(
+                method="POST", path=f"{one}/records", handler=self.log_records, permission=WRITE,
+                summary="Logs like batches, in the compact form of the SDK.",
+                takes=Records, body_limit_bytes=_BATCH_BYTES,
+            ),
+            Operation(
+                method="POST", path=f"{one}/inputs", handler=self.link, permission=WRITE,
+                summary="Ties datasets and logged models to a run.", takes=Inputs,
+            ),
+            Operation(
+                method="DELETE", path=f"{one}/tags/{{key*}}", handler=self.untag,
+                permission=WRITE, summary="Removes a tag.",
+            ),
+            Operation(
+                method="POST", path="/signs-of-life", handler=self.alive, permission=WRITE,
+                summary="Says that runs go on; one that falls silent is taken for lost.",
+                takes=Alive,
+            ),
+            Operation(
+                method="GET", path="/series", handler=self.series, permission=READ,
+                summary="A metric of several runs, thinned to the same steps.",
+                asks=SeriesQuery, gives=dict[str, list[tuple[str, float, int, int]]],
+            ),
+            Operation(
                 method="GET", path=f"{one}/metrics/{{key*}}", handler=self.history,
                 permission=READ, asks=HistoryQuery, gives=Points, binary=MEDIA_TYPE,
                 summary="A metric's points by time and step; in binary when Accept names it.",
@@ -132,6 +193,7 @@ class RunOperations:
             one.id for one in self.tracking.experiments.search(limit=50_000).items
         )
         return listing(
+            request,
             self.tracking.runs.search(
                 ids,
                 asked.filter,
@@ -139,7 +201,7 @@ class RunOperations:
                 view=asked.view,
                 limit=asked.limit,
                 token=asked.token,
-            )
+            ),
         )
 
     def create(self, request: Request) -> Future[Response]:
@@ -153,10 +215,10 @@ class RunOperations:
             run_id=RunId(new.run_id) if new.run_id else None,
             actor=request.actor,
         )
-        return then(begun, lambda run: json_response(run, CREATED))
+        return then(begun, lambda run: reply(request, run, CREATED))
 
     def get(self, request: Request) -> Response:
-        return json_response(self.tracking.runs.get(request.params["run_id"]))
+        return reply(request, self.tracking.runs.get(request.params["run_id"]))
 
     def change(self, request: Request) -> Future[Response]:
         asked = body(request, RunChange)
@@ -167,15 +229,15 @@ class RunOperations:
             name=asked.name,
             actor=request.actor,
         )
-        return then(changed, json_response)
+        return then(changed, lambda run: reply(request, run))
 
     def delete(self, request: Request) -> Response:
         self.tracking.runs.delete(request.params["run_id"], actor=request.actor)
-        return json_response({})
+        return reply(request, {})
 
     def restore(self, request: Request) -> Response:
         self.tracking.runs.restore(request.params["run_id"], actor=request.actor)
-        return json_response({})
+        return reply(request, {})
 
     def log(self, request: Request) -> Future[Response]:
         new = body(request, NewBatch)
@@ -191,7 +253,40 @@ class RunOperations:
         )
         batch = Batch(points=points, params=tuple(pairs(new.params)), tags=tuple(pairs(new.tags)))
         logged = self.tracking.runs.log(request.params["run_id"], batch, most_points=MOST_POINTS)
-        return then(logged, lambda _names: json_response({}))
+        return then(logged, lambda _names: reply(request, {}))
+
+    def log_records(self, request: Request) -> Future[Response]:
+        new = body(request, Records)
+        batch = Batch(
+            points=tuple(Point(*point) for point in new.points),
+            params=tuple(new.params),
+            tags=tuple(new.tags),
+        )
+        logged = self.tracking.runs.log(request.params["run_id"], batch, most_points=MOST_POINTS)
+        return then(logged, lambda _names: reply(request, {}))
+
+    def link(self, request: Request) -> Response:
+        new = body(request, Inputs)
+        self.tracking.runs.link(
+            request.params["run_id"],
+            datasets=new.datasets,
+            models=new.models,
+            actor=request.actor,
+        )
+        return reply(request, {})
+
+    def untag(self, request: Request) -> Response:
+        self.tracking.runs.untag(request.params["run_id"], request.params["key"])
+        return reply(request, {})
+
+    def alive(self, request: Request) -> Response:
+        self.tracking.runs.seen(body(request, Alive).run_ids)
+        return reply(request, {})
+
+    def series(self, request: Request) -> Response:
+        asked = query(request, SeriesQuery)
+        found = self.tracking.charts.series(asked.run, asked.metric, most_steps=asked.most)
+        return reply(request, found)
 
     def history(self, request: Request) -> Response:
         asked = query(request, HistoryQuery)
@@ -199,7 +294,7 @@ class RunOperations:
             request.params["run_id"], request.params["key"], limit=asked.limit, token=asked.token
         )
         if MEDIA_TYPE not in request.headers.get("accept", ""):
-            return json_response(columns(page.items, page.next_token))
+            return reply(request, columns(page.items, page.next_token))
         headers = [("content-type", MEDIA_TYPE), ("vary", "accept")]
         if page.next_token:
             headers.append(("x-next-token", page.next_token))
