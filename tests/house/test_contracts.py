@@ -32,6 +32,7 @@ DOORS = {
     "cryptography": {"_adapters/openssf"},
     "deltalake": {"_adapters/delta"},
     "duckdb": {"_adapters/delta", "_adapters/duckdb"},
+    "google": {"_entrypoints/inference"},
     "granian": {"_entrypoints/_http", "_entrypoints/inference"},
     "grpc": {"_entrypoints/inference"},
     "jinja2": {"_entrypoints/ui"},

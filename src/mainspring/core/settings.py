@@ -58,6 +58,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "query_memory_mb", 1024, "Most memory the query engine takes before it spills to disk."
     ),
+    Setting("mode", "online", "Runs of training code: online, or offline until 'runs sync'."),
+    Setting("spool", "", "Folder where what runs log waits for the store; empty: a default."),
+    Setting(
+        "capture",
+        "code,environment,machine,system",
+        "What runs note by themselves, by commas; also console; empty: nothing but the command.",
+    ),
+    Setting("grpc_port", 0, "The gateway's port for gRPC; 0: none."),
+    Setting("gateway_names", "", "Host names that the gateway may be asked by, parted by commas."),
     Setting("actor", "", "Who acts, for the record; empty: the user's login name."),
 )
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -34,6 +35,7 @@ def main() -> None:
     settings = GatewaySettings(
         Path(folder),
         port=int(port),
+        grpc_port=0 if find_spec("grpc") else None,
         records=RecorderLimits(flush_seconds=flush_seconds),
         lanes=LaneLimits(run_seconds=0.5, rest_seconds=2.0, waiting_rows=2000),
     )

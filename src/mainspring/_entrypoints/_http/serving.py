@@ -6,15 +6,52 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mainspring._entrypoints._http.application import Application
 from mainspring.core.errors import Unavailable
 
+if TYPE_CHECKING:
+    from granian.server.embed import Server
+
 BACKLOG: Final = 4096
 CONCURRENT: Final = 4096
 DRAIN_SECONDS: Final = 20.0
+
+
+class Beside(Protocol):
+    """What runs on the server's event loop, from before it listens until its last answer."""
+
+    async def start(self) -> None:
+        """Called before the server listens; an error ends the start."""
+        ...
+
+    def leaving(self) -> None:
+        """Called once the server was told to stop, while it still answers."""
+        ...
+
+    async def stop(self) -> None:
+        """Called when no new requests are taken; returns when nothing is left to do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a server listens and leaves.
+
+    ``shared``: other processes listen on the same port. ``linger_seconds``: how long it goes on
+    answering after it was told to stop, so that load balancers see that it is no longer ready.
+    """
+
+    beside: Sequence[Beside] = ()
+    shared: bool = False
+    linger_seconds: float = 0.0
+
+
+PLAIN: Final = Manner()
 
 
 def serve(
@@ -22,6 +59,7 @@ def serve(
     host: str,
     port: int,
     *,
+    manner: Manner = PLAIN,
     ready: Callable[[str], None] | None = None,
     stopped: Callable[[], None] | None = None,
 ) -> None:
@@ -30,9 +68,10 @@ def serve(
     ``port`` 0 takes a free one. ``ready`` is called with the server's address once it listens,
     ``stopped`` once no request is left. Errors: ``http.address_in_use``.
     """
-    port = _claim(host, port)
+    port = _claim(host, port, shared=manner.shared)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    asyncio.run(_run(app, host, port, ready=lambda: (ready or _announce)(address)))
+    told = partial(ready or _announce, address)
+    asyncio.run(_run(app, host, port, manner=manner, ready=told))
     app.close()
     if stopped is not None:
         stopped()
@@ -43,7 +82,7 @@ def _announce(address: str) -> None:
     sys.stderr.flush()
 
 
-def _claim(host: str, port: int) -> int:
+def _claim(host: str, port: int, *, shared: bool = False) -> int:
     """The port to use: a free one for 0. Says so when it is taken.
 
     The server shares ports, so it would not notice by itself.
@@ -51,6 +90,8 @@ def _claim(host: str, port: int) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             probe.bind((host, port))
             return int(probe.getsockname()[1])
@@ -63,12 +104,40 @@ def _claim(host: str, port: int) -> int:
             ) from error
 
 
-async def _run(app: Application, host: str, port: int, *, ready: Callable[[], None]) -> None:
+async def _run(
+    app: Application, host: str, port: int, *, manner: Manner, ready: Callable[[], None]
+) -> None:
+    server = _server(app, host, port)
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    started: list[Beside] = []
+    try:
+        for one in manner.beside:
+            await one.start()
+            started.append(one)
+        serving = asyncio.create_task(server.serve())
+        if await _listening(host, port, serving):
+            ready()
+        await asyncio.wait(
+            {serving, asyncio.ensure_future(told.wait())}, return_when=asyncio.FIRST_COMPLETED
+        )
+        for one in started:
+            one.leaving()
+        if not serving.done():
+            await asyncio.sleep(manner.linger_seconds)
+        loop.call_soon(server.stop)
+        await serving
+    finally:
+        await asyncio.gather(*(one.stop() for one in started))
+
+
+def _server(app: Application, host: str, port: int) -> Server:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.server.embed import Server
 
-    server = Server(
+    return Server(
         app,
         address=host,
         port=port,
@@ -80,13 +149,6 @@ async def _run(app: Application, host: str, port: int, *, ready: Callable[[], No
         http1_settings=HTTP1Settings(header_read_timeout=15_000, max_buffer_size=128 * 1024),
         log_enabled=False,
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    serving = asyncio.create_task(server.serve())
-    if await _listening(host, port, serving):
-        ready()
-    await serving
 
 
 async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> bool:

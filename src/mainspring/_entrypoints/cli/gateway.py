@@ -6,15 +6,40 @@ import argparse
 import os
 import signal
 import threading
+from typing import TYPE_CHECKING
 
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import Output
+from mainspring._entrypoints.cli.parser import port, seconds
+
+if TYPE_CHECKING:
+    from mainspring._bootstrap.workspace import Workspace
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``gateway``."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8080, help="port; 0 takes a free one (8080)")
+    parser.add_argument("--port", type=port, default=8080, help="port; 0 takes a free one (8080)")
+    parser.add_argument(
+        "--grpc-port",
+        type=port,
+        metavar="P",
+        help="port for gRPC; 0 takes a free one (none unless said)",
+    )
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name that it may be asked by, beside localhost",
+    )
+    parser.add_argument(
+        "--linger",
+        type=seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long it still answers, no longer ready, once told to stop (0)",
+    )
     parser.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
@@ -33,15 +58,30 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             folder=workspace.folder / SERVING_FOLDER,
             host=arguments.host,
             port=arguments.port,
+            names=frozenset({"localhost", *arguments.name, *_listed(workspace, "gateway_names")}),
             token=str(workspace.setting("token")) or None,
+            grpc_port=_grpc_port(arguments, workspace),
+            linger_seconds=arguments.linger,
         )
         serve(
             settings,
             workspace.objects,
             runtimes(),
             ready=lambda address: output.note(f"The gateway answers at {address}"),
+            grpc_ready=lambda address: output.note(f"gRPC is answered at {address}"),
         )
     return 0
+
+
+def _grpc_port(arguments: argparse.Namespace, workspace: Workspace) -> int | None:
+    if arguments.grpc_port is not None:
+        return int(arguments.grpc_port)
+    return int(workspace.setting("grpc_port")) or None
+
+
+def _listed(workspace: Workspace, setting: str) -> list[str]:
+    """A setting's values, which commas part."""
+    return [name.strip() for name in str(workspace.setting(setting)).split(",") if name.strip()]
 
 
 def _stop_with_stdin() -> None:

@@ -10,6 +10,8 @@ from mainspring._entrypoints.cli.output import Output
 from mainspring.core.errors import Invalid
 from mainspring.core.names import did_you_mean
 
+MOST_PORT = 65_535
+MOST_SECONDS = 86_400.0
 Run = Callable[[argparse.Namespace, Output], int | None]
 
 
@@ -80,6 +82,24 @@ def count(text: str) -> int:
     """A whole number from one on, as an argument's type."""
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds from zero on, as an argument's type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def port(text: str) -> int:
+    """A port, as an argument's type; 0 stands for any free one."""
+    if not (text.isascii() and text.isdigit()) or int(text) > MOST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
     return int(text)
 
 

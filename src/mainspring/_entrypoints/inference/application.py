@@ -9,14 +9,11 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from mainspring._entrypoints._http.doors import Doors, is_loopback
+from mainspring._entrypoints._http.doors import is_loopback
 from mainspring._entrypoints._http.errors import error_headers, status_of
 from mainspring._entrypoints._http.messages import Response, json_response, text_response
-from mainspring._entrypoints.inference import invocations, protocol
-from mainspring._entrypoints.inference.answering import Answering
-from mainspring._entrypoints.inference.control import Control
-from mainspring._entrypoints.inference.fleet import Fleet
-from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring._entrypoints.inference import describing, invocations, protocol
+from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.outcomes import read_outcomes
 from mainspring._entrypoints.inference.packing import Intake, pack
 from mainspring.core.errors import Broken, Denied, Invalid, MainspringError, NotFound
@@ -33,25 +30,13 @@ log = logging.getLogger("mainspring.gateway")
 class Gateway:
     """One gateway process: every wire, one core."""
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        answering: Answering,
-        *,
-        control: Control,
-        metrics: Metrics,
-        doors: Doors,
-    ) -> None:
-        self._fleet = fleet
-        self._answering = answering
-        self._control = control
-        self._metrics = metrics
-        self._doors = doors
+    def __init__(self, core: Core) -> None:
+        self._core = core
         self._intake = Intake()
 
     def close(self) -> None:
         """Lets the models' threads end."""
-        for lane in self._fleet.lanes():
+        for lane in self._core.fleet.lanes():
             lane.close()
 
     async def __rsgi__(self, scope: Any, incoming: Any) -> None:
@@ -63,7 +48,7 @@ class Gateway:
         except Exception:  # the process edge: a bug answers 500 and leaves its trace in the log
             log.exception("unexpected error in %s %s", scope.method, path[:200])
             response = _error(path, Broken("http.bug", "The gateway made a mistake."))
-        self._metrics.status(response.status)
+        self._core.metrics.status(response.status)
         if scope.method == "HEAD":
             incoming.response_empty(response.status, response.headers)
         else:
@@ -71,9 +56,9 @@ class Gateway:
 
     async def _answer(self, scope: Any, path: str, incoming: Any) -> Response:
         headers = dict(scope.headers.items())
-        self._doors.check(scope.method, headers, scope.authority)
+        self._core.doors.check(scope.method, headers, scope.authority)
         if scope.method == "POST" and path.startswith("/v2/models/") and path.endswith("/infer"):
-            self._doors.admit(None, headers)
+            self._core.doors.admit(None, headers)
             return pack(await self._infer(path, headers, incoming), headers)
         return await self._other(scope, path, headers, incoming)
 
@@ -86,10 +71,10 @@ class Gateway:
                 version = unquote(said)
             case _:
                 raise _nothing("POST", path)
-        endpoint = self._fleet.endpoint(unquote(name))
+        endpoint = self._core.fleet.endpoint(unquote(name))
         body = await self._intake.read(incoming, headers)
         asked = protocol.read_infer(body, headers, endpoint, version)
-        answer = await self._answering.answer(endpoint, asked.question)
+        answer = await self._core.answering.answer(endpoint, asked.question)
         return protocol.write_infer(endpoint, asked, answer)
 
     async def _other(
@@ -101,21 +86,21 @@ class Gateway:
             return open_to_all
         if parts[0] == "control" or parts[:3] == ["v2", "repository", "models"]:
             return await self._manage(scope, parts, headers, incoming)
-        self._doors.admit(None, headers)
+        self._core.doors.admit(None, headers)
         match (scope.method, *parts):
             case ("POST", "invocations") | ("POST", "endpoints", _, "invocations" | "outcomes"):
                 return await self._posted(scope, parts, headers, incoming)
             case ("GET", "metrics"):
-                return text_response(self._metrics.exposition(self._gauges()))
+                return text_response(self._core.metrics.exposition(self._gauges()))
             case ("GET" | "POST", "v2", "repository", "index"):
-                return protocol.repository_index(self._fleet)
+                return json_response(describing.repository_index(self._core.fleet))
             case ("GET", "v2", *rest):
                 return self._describe(path, rest)
         raise _nothing(scope.method, path)
 
     def _health(self, method: str, parts: list[str]) -> Response | None:
         """What load balancers and clients ask without a token."""
-        ready = self._fleet.is_ready
+        ready = self._core.fleet.is_ready
         status = _OK if ready else _NOT_READY
         match (method, *parts):
             case ("GET" | "HEAD", "health"):
@@ -134,10 +119,10 @@ class Gateway:
     def _describe(self, path: str, rest: list[str]) -> Response:
         match rest:
             case []:
-                return protocol.server_metadata()
+                return json_response(describing.server_metadata())
             case ["models", "stats"]:
-                endpoints = list(self._fleet.endpoints.values())
-                return protocol.model_statistics(endpoints, self._metrics)
+                endpoints = list(self._core.fleet.endpoints.values())
+                return json_response(describing.model_statistics(endpoints, self._core.metrics))
             case ["models", name, "versions", version, *what]:
                 return self._describe_model(path, name, version, what)
             case ["models", name, *what]:
@@ -148,44 +133,38 @@ class Gateway:
         self, path: str, name: str, version: str | None, what: list[str]
     ) -> Response:
         if what == ["ready"]:
-            ready = self._serves(name, version)
+            ready = self._core.fleet.serves(name, version)
             return json_response({"name": name, "ready": ready}, _OK if ready else _NOT_FOUND)
-        endpoint = self._fleet.endpoint(name)
+        endpoint = self._core.fleet.endpoint(name)
         if version is not None:
             versioned(endpoint.route, name, version)
         match what:
             case []:
-                return protocol.model_metadata(endpoint)
+                return json_response(describing.model_metadata(endpoint))
             case ["config"]:
-                return protocol.model_config(endpoint)
+                return json_response(describing.model_config(endpoint))
             case ["stats"]:
-                return protocol.model_statistics([endpoint], self._metrics)
+                return json_response(describing.model_statistics([endpoint], self._core.metrics))
         raise _nothing("GET", path)
-
-    def _serves(self, name: str, version: str | None) -> bool:
-        endpoint = self._fleet.endpoints.get(name)
-        return endpoint is not None and (
-            version is None or any(v.version == version for v in endpoint.route.variants)
-        )
 
     async def _posted(
         self, scope: Any, parts: list[str], headers: dict[str, str], incoming: Any
     ) -> Response:
         name = parts[1] if parts[0] == "endpoints" else self._only(scope.query_string)
-        endpoint = self._fleet.endpoint(name)
+        endpoint = self._core.fleet.endpoint(name)
         body = await self._intake.read(incoming, headers)
         if parts[-1] == "outcomes":
-            await self._answering.report(read_outcomes(body, name))
+            await self._core.answering.report(read_outcomes(body, name))
             return json_response({})
         question = invocations.read_invocation(body, headers, endpoint)
-        answer = await self._answering.answer(endpoint, question)
+        answer = await self._core.answering.answer(endpoint, question)
         return invocations.write_invocation(endpoint, answer)
 
     def _only(self, query: str) -> str:
         named = parse_qs(query).get("endpoint")
         if named:
             return named[0]
-        names = list(self._fleet.table.routes)
+        names = list(self._core.fleet.table.routes)
         if len(names) != 1:
             raise Invalid(
                 "serving.which_endpoint",
@@ -208,22 +187,22 @@ class Gateway:
             case _:
                 raise _nothing(scope.method, scope.path)
         _check_near(scope.client)
-        self._control.admit(headers)
+        self._core.control.admit(headers)
         body = await self._intake.read(incoming, headers)
         method = "DELETE" if parts[-1] == "unload" else scope.method
         revision = headers.get("if-match")
         loop = asyncio.get_running_loop()
         response = await loop.run_in_executor(
-            None, self._control.handle, method, rest, body, _revision(revision)
+            None, self._core.control.handle, method, rest, body, _revision(revision)
         )
         return json_response({}) if parts[0] == "v2" else response
 
     def _gauges(self) -> dict[str, float]:
-        records = self._control.records()
-        lanes = self._fleet.lanes()
+        records = self._core.control.records()
+        lanes = self._core.fleet.lanes()
         return {
-            "gateway_ready": float(self._fleet.is_ready),
-            "gateway_routes_revision": self._fleet.table.revision,
+            "gateway_ready": float(self._core.fleet.is_ready),
+            "gateway_routes_revision": self._core.fleet.table.revision,
             "gateway_waiting_rows": sum(lane.waiting_rows for lane in lanes),
             "gateway_batches": sum(lane.batches for lane in lanes),
             "gateway_batched_rows": sum(lane.batched_rows for lane in lanes),

@@ -33,6 +33,7 @@ class Metrics:
     def __init__(self) -> None:
         self._counts: dict[_Key, _Counts] = {}
         self._statuses: dict[int, int] = {}
+        self._calls: dict[str, int] = {}
 
     def answered_by(self, key: _Key, rows: int, seconds: float) -> None:
         """Counts rows that a variant answered within a request that took so long."""
@@ -58,6 +59,10 @@ class Metrics:
         """Counts a response by its HTTP status."""
         self._statuses[status] = self._statuses.get(status, 0) + 1
 
+    def call(self, code: str) -> None:
+        """Counts a gRPC call by its status code."""
+        self._calls[code] = self._calls.get(code, 0) + 1
+
     def statistics(self, endpoint: str) -> Iterator[tuple[str, int, int, int]]:
         """Per version: its name, requests, rows, and nanoseconds in all."""
         for (name, _, version), counts in self._counts.items():
@@ -71,6 +76,11 @@ class Metrics:
         lines += [
             f'mainspring_gateway_responses_total{{status="{status}"}} {count}'
             for status, count in sorted(self._statuses.items())
+        ]
+        _family(lines, "mainspring_gateway_calls_total", "counter", "gRPC calls.")
+        lines += [
+            f'mainspring_gateway_calls_total{{code="{code}"}} {count}'
+            for code, count in sorted(self._calls.items())
         ]
         for name, help_text in _COUNTERS.items():
             _family(lines, f"mainspring_{name}_total", "counter", help_text)

@@ -6,17 +6,14 @@ repository, model configuration and statistics, as its clients call them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mainspring import __version__
 from mainspring._entrypoints._http.messages import Response, json_response
-from mainspring._entrypoints.inference.fleet import Fleet
-from mainspring._entrypoints.inference.metrics import Metrics
 from mainspring._entrypoints.inference.tensors import (
     InferRequest,
     read_columns,
@@ -24,17 +21,10 @@ from mainspring._entrypoints.inference.tensors import (
     write_texts,
 )
 from mainspring.core.errors import Invalid
-from mainspring.serving.live import Answer, LiveEndpoint, Question
+from mainspring.serving.live import Answer, Columns, LiveEndpoint, Question
 
 JSON_LENGTH: Final = "inference-header-content-length"
 VARIANT: Final = "x-mainspring-variant"
-EXTENSIONS: Final = (
-    "binary_tensor_data",
-    "model_configuration",
-    "model_repository",
-    "statistics",
-    "mainspring_prediction_records",
-)
 _MAX_ID_LENGTH: Final = 256
 
 
@@ -52,23 +42,36 @@ def read_infer(
     length = headers.get(JSON_LENGTH)
     request, raw = read_request(body, _length(length))
     columns, rows = read_columns(request, raw, endpoint)
-    parameters = request.parameters
-    question = Question(
+    question = question_of(
+        columns, rows, request.parameters, variant=headers.get(VARIANT), version=version
+    )
+    return Asked(question, request)
+
+
+def question_of(
+    columns: Columns,
+    rows: int,
+    parameters: Mapping[str, Any],
+    *,
+    variant: str | None,
+    version: str | None,
+) -> Question:
+    """Columns with what the request's parameters say of them. Errors: ``serving.bad_request``."""
+    return Question(
         columns=columns,
         rows=rows,
         ids=_texts(parameters, "prediction_ids", rows),
         entities=_texts(parameters, "entity", rows),
         event_times=_moments(parameters, rows),
         durable=parameters.get("durable") is True,
-        variant=headers.get(VARIANT),
+        variant=variant,
         version=version,
     )
-    return Asked(question, request)
 
 
 def write_infer(endpoint: LiveEndpoint, asked: Asked, answer: Answer) -> Response:
     """The answer to an infer request: JSON, or a JSON head with the raw tensors behind it."""
-    outputs = _outputs(answer)
+    outputs = outputs_of(answer)
     wanted = asked.request.outputs
     everything_raw = asked.request.parameters.get("binary_data_output") is True
     raw = {name for name in outputs if everything_raw}
@@ -76,9 +79,9 @@ def write_infer(endpoint: LiveEndpoint, asked: Asked, answer: Answer) -> Respons
         outputs, raw = _wanted(outputs, asked.request, everything_raw=everything_raw)
     head: dict[str, Any] = {
         "model_name": endpoint.name,
-        "model_version": _version(answer),
+        "model_version": version_of(answer),
         "id": asked.request.id or "",
-        "parameters": _said(answer),
+        "parameters": said_of(answer),
     }
     tensors, parts = [], []
     for name, (datatype, values) in outputs.items():
@@ -98,96 +101,11 @@ def write_infer(endpoint: LiveEndpoint, asked: Asked, answer: Answer) -> Respons
     return Response(200, headers, b"".join([text, *parts]))
 
 
-def server_metadata() -> Response:
-    """Name, version and extensions of the server."""
-    return json_response({"name": "mainspring", "version": __version__, "extensions": EXTENSIONS})
+Column = tuple[str, NDArray[Any] | list[str]]
 
 
-def model_metadata(endpoint: LiveEndpoint) -> Response:
-    """Inputs and outputs of an endpoint; -1 stands for any number of rows."""
-    return json_response(
-        {
-            "name": endpoint.name,
-            "versions": _versions(endpoint),
-            "platform": f"mainspring_{endpoint.champion.model.manifest.runtime}",
-            "inputs": [
-                {"name": name, "datatype": "FP64" if kind == "number" else "BYTES", "shape": [-1]}
-                for name, kind in endpoint.inputs.items()
-            ],
-            "outputs": _output_metadata(endpoint),
-        }
-    )
-
-
-def model_config(endpoint: LiveEndpoint) -> Response:
-    """The endpoint in the words of Triton's model configuration."""
-    return json_response(
-        {
-            "name": endpoint.name,
-            "platform": f"mainspring_{endpoint.champion.model.manifest.runtime}",
-            "backend": "mainspring",
-            "max_batch_size": 0,
-            "input": [
-                {
-                    "name": name,
-                    "data_type": "TYPE_FP64" if kind == "number" else "TYPE_STRING",
-                    "dims": [-1],
-                }
-                for name, kind in endpoint.inputs.items()
-            ],
-            "output": [
-                {
-                    "name": output["name"],
-                    "data_type": _CONFIG_TYPES[output["datatype"]],
-                    "dims": [-1],
-                }
-                for output in _output_metadata(endpoint)
-            ],
-        }
-    )
-
-
-def model_statistics(endpoints: Sequence[LiveEndpoint], metrics: Metrics) -> Response:
-    """Counts and times per endpoint and version since the gateway started."""
-    return json_response(
-        {
-            "model_stats": [
-                {
-                    "name": endpoint.name,
-                    "version": version,
-                    "inference_count": rows,
-                    "execution_count": requests,
-                    "inference_stats": {"success": {"count": requests, "ns": nanoseconds}},
-                }
-                for endpoint in endpoints
-                for version, requests, rows, nanoseconds in metrics.statistics(endpoint.name)
-            ]
-        }
-    )
-
-
-def repository_index(fleet: Fleet) -> Response:
-    """Every endpoint and version with its state."""
-    return json_response(
-        [
-            {
-                "name": name,
-                "version": variant.version,
-                "state": "READY" if name in fleet.endpoints else "LOADING",
-                "reason": "",
-            }
-            for name, route in fleet.table.routes.items()
-            for variant in route.variants
-        ]
-    )
-
-
-_CONFIG_TYPES: Final = {"FP64": "TYPE_FP64", "BOOL": "TYPE_BOOL", "BYTES": "TYPE_STRING"}
-_Column = tuple[str, NDArray[Any] | list[str]]
-
-
-def _outputs(answer: Answer) -> dict[str, _Column]:
-    outputs: dict[str, _Column] = {"score": ("FP64", np.ascontiguousarray(answer.score))}
+def outputs_of(answer: Answer) -> dict[str, Column]:
+    outputs: dict[str, Column] = {"score": ("FP64", np.ascontiguousarray(answer.score))}
     if answer.decision is not None:
         outputs["decision"] = ("BOOL", np.ascontiguousarray(answer.decision))
     if answer.who is not None:
@@ -198,8 +116,8 @@ def _outputs(answer: Answer) -> dict[str, _Column]:
 
 
 def _wanted(
-    outputs: dict[str, _Column], request: InferRequest, *, everything_raw: bool
-) -> tuple[dict[str, _Column], set[str]]:
+    outputs: dict[str, Column], request: InferRequest, *, everything_raw: bool
+) -> tuple[dict[str, Column], set[str]]:
     chosen, raw = {}, set()
     for output in request.outputs:
         if output.name not in outputs:
@@ -214,11 +132,13 @@ def _wanted(
     return chosen, raw
 
 
-def _version(answer: Answer) -> str:
+def version_of(answer: Answer) -> str:
+    """The version that an answer names."""
     return answer.variants[-1].version
 
 
-def _said(answer: Answer) -> dict[str, str]:
+def said_of(answer: Answer) -> dict[str, str]:
+    """What an answer says beside its outputs: who answered, and under which id."""
     said: dict[str, str] = {}
     if answer.who is None:
         said = {"variant": answer.variants[0].name, "role": answer.variants[0].role}
@@ -227,17 +147,6 @@ def _said(answer: Answer) -> dict[str, str]:
         first = answer.ids[0]
         said["prediction_id"] = first.removesuffix("-0") if len(answer.ids) > 1 else first
     return said
-
-
-def _versions(endpoint: LiveEndpoint) -> list[str]:
-    return list(dict.fromkeys(variant.version for variant in endpoint.route.variants))
-
-
-def _output_metadata(endpoint: LiveEndpoint) -> list[dict[str, Any]]:
-    outputs = [{"name": "score", "datatype": "FP64", "shape": [-1]}]
-    if all(live.model.manifest.decision is not None for live in endpoint.answering):
-        outputs.append({"name": "decision", "datatype": "BOOL", "shape": [-1]})
-    return outputs
 
 
 def _length(text: str | None) -> int | None:

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from mainspring._entrypoints._http.doors import Doors, OneToken
-from mainspring._entrypoints._http.serving import serve
+from mainspring._entrypoints._http.serving import Manner, serve
 from mainspring._entrypoints.inference.answering import Answering
 from mainspring._entrypoints.inference.application import Gateway
 from mainspring._entrypoints.inference.control import Control, control_token
+from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.fleet import Fleet
+from mainspring._entrypoints.inference.grpc_server import GrpcServer
+from mainspring._entrypoints.inference.grpc_service import InferenceService
 from mainspring._entrypoints.inference.lanes import DEFAULT_LIMITS, LaneLimits
 from mainspring._entrypoints.inference.metrics import Metrics
 from mainspring.core.errors import Conflict
@@ -38,7 +41,9 @@ class GatewaySettings:
     """Where a gateway listens and keeps its files.
 
     ``folder`` is the gateway's own (``WORKSPACE/serving``): routes, control token, address,
-    records. ``token`` is asked of everyone who predicts; it is needed off loopback.
+    records. ``token`` is asked of everyone who predicts; it is needed off loopback. ``doors``, when
+    given, decides who gets in instead. ``grpc_port`` is for gRPC (0 takes a free one), closed
+    without it. ``linger_seconds``: how long it still answers, no longer ready, once told to stop.
     """
 
     folder: Path
@@ -48,6 +53,9 @@ class GatewaySettings:
     token: str | None = None
     records: RecorderLimits = field(default_factory=RecorderLimits)
     lanes: LaneLimits = DEFAULT_LIMITS
+    doors: Doors | None = None
+    grpc_port: int | None = None
+    linger_seconds: float = 0.0
 
 
 def run(
@@ -56,18 +64,19 @@ def run(
     runtimes: Mapping[str, Runtime],
     *,
     ready: Callable[[str], None] | None = None,
+    grpc_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then answers what is under way, and stores every record.
 
     The routes of the folder are loaded and checked before the gateway listens; ``ready`` is then
-    called with its address. Errors: ``http.address_in_use``, ``http.token_needed``, and those of
+    called with its address, and before it ``grpc_ready`` with gRPC's, where that is open. Errors: ``http.address_in_use``, ``http.token_needed``, and those of
     loading a package; ``serving.folder_in_use``.
     """
     _pin_threads()
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        _run(settings, objects, runtimes, ready)
+        _run(settings, Fleet(folder, objects, runtimes, settings.lanes), ready, grpc_ready)
 
 
 @contextmanager
@@ -87,36 +96,73 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _run(
     settings: GatewaySettings,
-    objects: Objects,
-    runtimes: Mapping[str, Runtime],
+    fleet: Fleet,
     ready: Callable[[str], None] | None,
+    grpc_ready: Callable[[str], None] | None,
 ) -> None:
     folder = settings.folder
     records = folder / RECORDS_FOLDER
     records.mkdir(exist_ok=True)
     seal_abandoned(records)
-    doors = Doors(
-        settings.host, settings.names, OneToken(settings.token) if settings.token else None
-    )
-    fleet, metrics = Fleet(folder, objects, runtimes, settings.lanes), Metrics()
-    fleet.restore()
     recorder = Recorder(records, settings.records)
-    control = Control(fleet, recorder, control_token(folder))
-    answering = Answering(fleet, recorder, metrics)
-    app = Gateway(fleet, answering, control=control, metrics=metrics, doors=doors)
+    core = _core(settings, fleet, recorder)
+    grpc = _grpc(settings, core)
+    fleet.restore()
+    leaving = _Leaving(fleet)
 
     def listening(address: str) -> None:
-        said = {"url": address, "pid": os.getpid()}
+        said = {"url": address, "pid": os.getpid(), "grpc": grpc.address if grpc else None}
         replace_file(folder / ADDRESS_FILE, msgspec.json.encode(said), mode=0o644)
+        if grpc is not None and grpc_ready is not None:
+            grpc_ready(grpc.address)
         if ready is not None:
             ready(address)
 
+    manner = Manner(
+        beside=(leaving, grpc) if grpc else (leaving,), linger_seconds=settings.linger_seconds
+    )
     try:
         # serve() needs nothing of an application but __rsgi__ and close().
-        serve(cast("Application", app), settings.host, settings.port, ready=listening)
+        app = cast("Application", Gateway(core))
+        serve(app, settings.host, settings.port, manner=manner, ready=listening)
     finally:
         recorder.close()
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
+
+
+def _core(settings: GatewaySettings, fleet: Fleet, recorder: Recorder) -> Core:
+    metrics = Metrics()
+    token = OneToken(settings.token) if settings.token else None
+    return Core(
+        fleet=fleet,
+        answering=Answering(fleet, recorder, metrics),
+        control=Control(fleet, recorder, control_token(settings.folder)),
+        metrics=metrics,
+        doors=settings.doors or Doors(settings.host, settings.names, token),
+    )
+
+
+def _grpc(settings: GatewaySettings, core: Core) -> GrpcServer | None:
+    if settings.grpc_port is None:
+        return None
+    service = InferenceService(core)
+    return GrpcServer(service, core.metrics, host=settings.host, port=settings.grpc_port)
+
+
+class _Leaving:
+    """A gateway that was told to stop says so to who asks whether it is ready."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    def leaving(self) -> None:
+        self._fleet.is_ready = False
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
 
 
 def _pin_threads() -> None:

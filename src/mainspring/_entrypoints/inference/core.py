@@ -1,0 +1,22 @@
+"""What every wire of a gateway answers with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mainspring._entrypoints._http.doors import Doors
+from mainspring._entrypoints.inference.answering import Answering
+from mainspring._entrypoints.inference.control import Control
+from mainspring._entrypoints.inference.fleet import Fleet
+from mainspring._entrypoints.inference.metrics import Metrics
+
+
+@dataclass(slots=True)
+class Core:
+    """The one core behind REST and gRPC. Event loop only; ``doors`` may be replaced."""
+
+    fleet: Fleet
+    answering: Answering
+    control: Control
+    metrics: Metrics
+    doors: Doors

@@ -1,0 +1,114 @@
+"""What a gateway tells of itself and of its endpoints, as plain documents for every wire.
+
+Source: Open Inference Protocol (server and model metadata); Triton's extensions for the model
+repository, the model configuration and statistics, as its clients read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from mainspring import __version__
+from mainspring._entrypoints.inference.fleet import Fleet
+from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring.serving.live import LiveEndpoint
+
+EXTENSIONS: Final = (
+    "binary_tensor_data",
+    "model_configuration",
+    "model_repository",
+    "statistics",
+    "mainspring_prediction_records",
+)
+Document = dict[str, Any]
+
+
+def server_metadata() -> Document:
+    """Name, version and extensions of the server."""
+    return {"name": "mainspring", "version": __version__, "extensions": list(EXTENSIONS)}
+
+
+def model_metadata(endpoint: LiveEndpoint) -> Document:
+    """Inputs and outputs of an endpoint; -1 stands for any number of rows."""
+    return {
+        "name": endpoint.name,
+        "versions": _versions(endpoint),
+        "platform": f"mainspring_{endpoint.champion.model.manifest.runtime}",
+        "inputs": [
+            {"name": name, "datatype": "FP64" if kind == "number" else "BYTES", "shape": [-1]}
+            for name, kind in endpoint.inputs.items()
+        ],
+        "outputs": _output_metadata(endpoint),
+    }
+
+
+def model_config(endpoint: LiveEndpoint) -> Document:
+    """The endpoint in the words of Triton's model configuration."""
+    return {
+        "name": endpoint.name,
+        "platform": f"mainspring_{endpoint.champion.model.manifest.runtime}",
+        "backend": "mainspring",
+        "max_batch_size": 0,
+        "input": [
+            {
+                "name": name,
+                "data_type": "TYPE_FP64" if kind == "number" else "TYPE_STRING",
+                "dims": [-1],
+            }
+            for name, kind in endpoint.inputs.items()
+        ],
+        "output": [
+            {
+                "name": output["name"],
+                "data_type": _CONFIG_TYPES[output["datatype"]],
+                "dims": [-1],
+            }
+            for output in _output_metadata(endpoint)
+        ],
+    }
+
+
+def model_statistics(endpoints: Sequence[LiveEndpoint], metrics: Metrics) -> Document:
+    """Counts and times per endpoint and version since the gateway started."""
+    return {
+        "model_stats": [
+            {
+                "name": endpoint.name,
+                "version": version,
+                "inference_count": rows,
+                "execution_count": requests,
+                "inference_stats": {"success": {"count": requests, "ns": nanoseconds}},
+            }
+            for endpoint in endpoints
+            for version, requests, rows, nanoseconds in metrics.statistics(endpoint.name)
+        ]
+    }
+
+
+def repository_index(fleet: Fleet) -> list[Document]:
+    """Every endpoint and version with its state."""
+    return [
+        {
+            "name": name,
+            "version": variant.version,
+            "state": "READY" if name in fleet.endpoints else "LOADING",
+            "reason": "",
+        }
+        for name, route in fleet.table.routes.items()
+        for variant in route.variants
+    ]
+
+
+_CONFIG_TYPES: Final = {"FP64": "TYPE_FP64", "BOOL": "TYPE_BOOL", "BYTES": "TYPE_STRING"}
+
+
+def _versions(endpoint: LiveEndpoint) -> list[str]:
+    return list(dict.fromkeys(variant.version for variant in endpoint.route.variants))
+
+
+def _output_metadata(endpoint: LiveEndpoint) -> list[dict[str, Any]]:
+    outputs = [{"name": "score", "datatype": "FP64", "shape": [-1]}]
+    if all(live.model.manifest.decision is not None for live in endpoint.answering):
+        outputs.append({"name": "decision", "datatype": "BOOL", "shape": [-1]})
+    return outputs
