@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from mainspring._adapters.sql import events
 from mainspring._adapters.sql.writer import check_statement
+from mainspring._adapters.sqlite import bulk
 from mainspring.core.errors import Broken, MainspringError, Unavailable
 from mainspring.core.events import Fact
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Row, Values
 
+FEW: Final = 25  # fewer rows than this are not worth a statement of their own
 _FULL, _IOERR, _CORRUPT, _NOTADB = 13, 10, 11, 26
 
 
@@ -99,7 +101,12 @@ class SqliteTransaction(SqliteReader):
         return self.connection.execute(sql, values).rowcount
 
     def many(self, sql: str, rows: Iterable[Values]) -> None:
-        self.connection.executemany(sql, rows)
+        rows = list(rows)
+        start = 0
+        for wide, values, size in bulk.statements(sql, rows) if len(rows) >= FEW else ():
+            self.connection.execute(wide, values)
+            start += size
+        self.connection.executemany(sql, rows[start:] if start else rows)
 
     def announce(self, fact: Fact) -> int:
         return events.append(self, fact, self.clock)

@@ -167,15 +167,23 @@ class SqliteDatabase:
         connection = self._connection
         tx = SqliteTransaction(connection, self._clock)
         connection.execute("BEGIN IMMEDIATE")
+        if len(group) == 1:
+            # Alone, a piece of work needs no savepoint: it is the transaction.
+            self._run(group[0], tx)
+            connection.execute("ROLLBACK" if group[0].error is not None else "COMMIT")
+            return
         for item in group:
+            connection.execute("SAVEPOINT work")
             self._run(item, tx)
+            if item.error is not None:
+                connection.execute("ROLLBACK TO work")
+            connection.execute("RELEASE work")
         connection.execute("COMMIT")
 
     def _run(self, item: Work, tx: SqliteTransaction) -> None:
-        """One piece of work inside its own savepoint."""
+        """Runs one piece of work; its error stays its own unless it tells of the disk."""
         connection = self._connection
         item.result = item.error = None
-        connection.execute("SAVEPOINT work")
         try:
             item.result = item.run(tx) if item.run else None
         except sqlite3.Error as error:
@@ -186,9 +194,6 @@ class SqliteDatabase:
             item.error = error
         if not connection.in_transaction:
             raise _UndoneError(f"the transaction ended inside a piece of work: {item.error!r}")
-        if item.error is not None:
-            connection.execute("ROLLBACK TO work")
-        connection.execute("RELEASE work")
 
     def _rolled_back(self, error: sqlite3.Error) -> MainspringError:
         """Undoes the transaction and says what happened; after I/O trouble, fences all writes."""
