@@ -1,7 +1,8 @@
 """Mainspring: one system for the whole life of a machine-learning model.
 
 ``open()`` gives a workspace; ``step`` and ``pipeline`` mark plain functions that an execution can
-record; the other words define features. Everything heavy is loaded when it is first used.
+record; ``metric``, ``param``, ``tag`` and ``attribute`` ask for runs; the other words define
+features. Everything heavy is loaded when it is first used.
 
 Example:
     >>> import mainspring as ms
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
         total,
     )
     from mainspring.pipelines.steps import pipeline, step
+    from mainspring.tracking.expressions import attribute, metric, param, tag
 
 __version__ = "0.1.0.dev0"
 __all__ = [
     "MainspringError",
     "Workspace",
+    "attribute",
     "count",
     "derived",
     "feature_set",
@@ -49,7 +52,9 @@ __all__ = [
     "latest",
     "lowest",
     "mean",
+    "metric",
     "open",
+    "param",
     "pending",
     "pipeline",
     "planned",
@@ -57,15 +62,18 @@ __all__ = [
     "row",
     "share",
     "step",
+    "tag",
     "total",
 ]
 _FEATURES: Final = "mainspring.features.define"
+_EXPRESSIONS: Final = "mainspring.tracking.expressions"
 _HOMES: Final[dict[str, tuple[str, str]]] = {
     "MainspringError": ("mainspring.core.errors", "MainspringError"),
     "Workspace": ("mainspring._bootstrap.workspace", "Workspace"),
     "open": ("mainspring._bootstrap.workspace", "open_workspace"),
     "pipeline": ("mainspring.pipelines.steps", "pipeline"),
     "step": ("mainspring.pipelines.steps", "step"),
+    **{name: (_EXPRESSIONS, name) for name in ("attribute", "metric", "param", "tag")},
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from mainspring._adapters.clock import SystemClock
 from mainspring._bootstrap.folder import PROJECT_FILE, find_project, find_workspace
+from mainspring._bootstrap.later import Later
 from mainspring.core.actor import Actor
 from mainspring.core.errors import Invalid, Unavailable
 from mainspring.core.settings import Resolved, Value, resolve
@@ -26,6 +27,7 @@ from mainspring.ports.objects import Objects
 from mainspring.ports.tables import Tables
 
 if TYPE_CHECKING:
+    from mainspring._bootstrap.tracking import Recording
     from mainspring.data.service import Datasets
     from mainspring.features.service import FeatureViews
     from mainspring.governance.garbage import Garbage
@@ -40,16 +42,6 @@ if TYPE_CHECKING:
     from mainspring.tracking.active import Started
     from mainspring.training.ports import Learner
     from mainspring.training.service import Trainer
-
-
-class _Later:
-    """Stands for something that is made when it is first used."""
-
-    def __init__(self, make: Callable[[], object]) -> None:
-        self._make = make
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._make(), name)
 
 
 class Workspace:
@@ -157,7 +149,7 @@ class Workspace:
     @property
     def _tables_later(self) -> Tables:
         """The tables, opened by the first use: listings read the database alone."""
-        return cast("Tables", _Later(lambda: self.tables))
+        return cast("Tables", Later(lambda: self.tables))
 
     def _place(self, name: str) -> Path:
         value = str(self.setting(name))
@@ -211,7 +203,21 @@ class Workspace:
         """Runs as training code starts and finds them; what they log is sent in the background."""
         from mainspring._bootstrap.tracking import open_runs
 
-        return open_runs(self.tracking, self.folder / "spool")
+        tracking = cast("Tracking", Later(lambda: self.tracking))
+        return open_runs(tracking, self.spool, self.recording)
+
+    @property
+    def spool(self) -> Path:
+        """Where what runs log waits for the store."""
+        named = str(self.setting("spool"))
+        return Path(named).expanduser().absolute() if named else self.folder / "spool"
+
+    @property
+    def recording(self) -> Recording:
+        """How runs are recorded, by the settings. Errors: ``settings.bad_mode``."""
+        from mainspring._bootstrap.tracking import read_recording
+
+        return read_recording(str(self.setting("mode")), str(self.setting("capture")))
 
     @cached_property
     def executions(self) -> Executions:
@@ -277,13 +283,26 @@ def open_workspace(
     where: str | Path | None = None,
     *,
     clock: Clock | None = None,
+    mode: str | None = None,
     given: Mapping[str, Value | None] | None = None,
 ) -> Workspace:
-    """The workspace in a folder; without one, the nearest upward from the current folder.
+    """The workspace in a folder or at a server's address; else the one that the settings name.
+
+    Without any, the nearest upward from the current folder. A server offers runs and the registry
+    by the same methods. ``mode="offline"`` keeps what runs log on disk until it is synced.
 
     Errors: ``settings.*``; ``workspace.not_a_folder``, ``workspace.not_writable``.
     """
+    given = {**(given or {}), **({"mode": mode} if mode else {})}
+    if isinstance(where, str) and where.startswith(("http://", "https://")):
+        given, where = {**given, "url": where}, None
+    elif where is not None:
+        given = {"url": "", **given}  # a folder that is named wins over a server of the settings
     folder, settings = locate_workspace(where, given)
+    if settings["url"].value:
+        from mainspring._bootstrap.remote import RemoteWorkspace
+
+        return RemoteWorkspace(settings, clock or SystemClock())
     return Workspace(folder, settings, clock or SystemClock())
 
 

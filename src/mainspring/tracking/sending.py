@@ -153,9 +153,10 @@ class Sender:
 
     def resume(self, run_id: str) -> Run:
         """A run that exists, RUNNING and alive from now on."""
-        run = self.runs.update(run_id, status="RUNNING").result()
-        self._roots[run.id] = run.artifact_uri
+        self.runs.update(run_id, status="RUNNING").result()
         self.runs.seen([run_id])
+        run = self.runs.get(run_id)
+        self._roots[run.id] = run.artifact_uri
         return run
 
     def revive(self, run_id: str) -> None:

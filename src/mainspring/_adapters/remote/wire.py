@@ -79,6 +79,7 @@ class Wire:
             self._headers["authorization"] = f"Bearer {token}"
         self._timeout_seconds = timeout_seconds
         self._own = threading.local()
+        self._all: set[http.client.HTTPConnection] = set()
 
     def get(self, kind: type[T], *segments: str, **query: Any) -> T:
         """An answer as a value."""
@@ -103,6 +104,12 @@ class Wire:
             )
             while block := response.read(_BLOCK_BYTES):
                 yield block
+
+    def close(self) -> None:
+        """Lets go of every connection, of other threads too."""
+        for connection in list(self._all):
+            connection.close()
+        self._all.clear()
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -167,12 +174,14 @@ class Wire:
             else:
                 found = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
             self._own.connection = found
+            self._all.add(found)
         return found
 
     def _drop(self) -> None:
         found: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
         if found is not None:
             found.close()
+            self._all.discard(found)
             self._own.connection = None
 
     def _away(self, error: Exception) -> NoReturn:

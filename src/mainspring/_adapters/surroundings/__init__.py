@@ -6,9 +6,8 @@ import getpass
 import os
 import platform
 import shlex
-import shutil
-import subprocess
 import sys
+from collections.abc import Collection
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -16,18 +15,21 @@ from typing import Final
 
 import msgspec
 
-from mainspring.tracking.active import Surroundings
+from mainspring._adapters.surroundings.code import capture_code
+from mainspring._adapters.surroundings.console import Console
+from mainspring._adapters.surroundings.system import SystemMetrics
+from mainspring.tracking.active import Surroundings, Watch
 
-_GIT_SECONDS: Final = 5.0
-_MOST_DIFF_BYTES: Final = 10_000_000
+PARTS: Final = ("code", "environment", "machine", "system", "console")
 
 
-def capture_surroundings(folder: Path | None = None) -> Surroundings:
-    """Tags with commit, command and user; files with the uncommitted diff, packages and machine.
+def capture_surroundings(
+    parts: Collection[str] = PARTS, folder: Path | None = None
+) -> Surroundings:
+    """Tags with commit, command and user; files with the code, packages and machine.
 
-    Nothing here can end a run: without git, or outside a repository, the code is told by its path.
+    ``parts`` says which of code, environment and machine. Nothing here can end a run.
     """
-    here = folder or Path.cwd()
     tags = {
         "mlflow.source.name": sys.argv[0] or "interactive",
         "mlflow.source.type": "LOCAL",
@@ -35,32 +37,26 @@ def capture_surroundings(folder: Path | None = None) -> Surroundings:
         "mainspring.python": platform.python_version(),
         "mlflow.user": _user(),
     }
-    files = {"environment.txt": _packages(), "machine.json": _machine()}
-    commit = _git(here, "rev-parse", "HEAD").decode().strip()
-    if commit:
-        diff = _git(here, "diff", "--no-ext-diff", "--no-color", "--no-textconv", "HEAD")
-        tags["mlflow.source.git.commit"] = commit
-        tags["mlflow.source.git.dirty"] = str(bool(diff)).lower()
-        if diff and len(diff) <= _MOST_DIFF_BYTES:
-            files["uncommitted.diff"] = diff
+    files: dict[str, bytes] = {}
+    if "environment" in parts:
+        files["environment.txt"] = _packages()
+    if "machine" in parts:
+        files["machine.json"] = _machine()
+    if "code" in parts:
+        told, code = capture_code(folder)
+        tags |= told
+        files |= code
     return Surroundings({key: value for key, value in tags.items() if value}, files)
 
 
-def _git(folder: Path, *arguments: str) -> bytes:
-    program = shutil.which("git")
-    if program is None:
-        return b""
-    try:
-        done = subprocess.run(  # noqa: S603 - a fixed program with fixed arguments, no shell
-            [program, "-C", str(folder), *arguments],
-            capture_output=True,
-            timeout=_GIT_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return b""
-    return done.stdout if done.returncode == 0 else b""
+def watches(parts: Collection[str]) -> tuple[Watch, ...]:
+    """What watches a run while it goes on: the machine and the console, as far as asked for."""
+    found: list[Watch] = []
+    if "system" in parts:
+        found.append(SystemMetrics())
+    if "console" in parts:
+        found.append(Console())
+    return tuple(found)
 
 
 def _user() -> str:
