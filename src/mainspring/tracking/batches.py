@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import copysign, isinf
+from operator import itemgetter
 from typing import Final
 
 from msgspec.structs import replace
@@ -65,13 +66,13 @@ def check_batch(batch: Batch, *, most_points: int = MAX_METRICS) -> Batch:
 
 def check_points(points: Sequence[Point]) -> tuple[Point, ...]:
     """Points with names, steps and times in range. Errors: ``tracking.bad_value``."""
-    for key in {point[0] for point in points}:
+    for key in set(map(itemgetter(0), points)):
         check_key(key)
         check_text("The name of a metric", key)
     if points:
-        _check_range([point[2] for point in points], "step", _LEAST_INT)
-        _check_range([point[3] for point in points], "timestamp", 0)
-    if any(map(isinf, [point[1] for point in points])):
+        _check_range(list(map(itemgetter(2), points)), "step", _LEAST_INT)
+        _check_range(list(map(itemgetter(3), points)), "timestamp", 0)
+    if any(map(isinf, map(itemgetter(1), points))):
         points = [Point(key, _finite(value), *rest) for key, value, *rest in points]
     return tuple(points)
 

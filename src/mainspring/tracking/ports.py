@@ -102,16 +102,16 @@ class RunStore(Protocol):
     runs there are, but for new names of metrics, parameters and tags.
     """
 
-    def add(self, tx: Transaction, run: Run) -> None:
-        """Stores a new run of an experiment that exists."""
+    def add(self, tx: Transaction, run: Run) -> Mapping[str, int]:
+        """Stores a new run of an experiment that exists; what it found out about names."""
         ...
 
     def place(self, reader: Reader, run_id: str) -> Place | None:
         """Where the run's rows are; its state counts its experiment's in."""
         ...
 
-    def save(self, tx: Transaction, place: Place, run: Run) -> None:
-        """Stores name, status, end and state, and the tags and params as they are in ``run``."""
+    def save(self, tx: Transaction, place: Place, run: Run, was: Run) -> None:
+        """Stores status, end and state, and name, tags and params where they differ from ``was``."""
         ...
 
     def log(self, tx: Transaction, place: Place, batch: Batch) -> Mapping[str, int]:
@@ -137,8 +137,8 @@ class RunStore(Protocol):
         """Ties datasets and models to a run; what is tied already stays as it is."""
         ...
 
-    def load(self, reader: Reader, numbers: Sequence[int]) -> list[Run]:
-        """Whole runs, in the order asked for."""
+    def load(self, reader: Reader, numbers: Sequence[int], *, whole: bool = True) -> list[Run]:
+        """Runs in the order asked for; without metrics, datasets and models unless ``whole``."""
         ...
 
     def search(self, reader: Reader, query: RunQuery) -> list[Hit]:

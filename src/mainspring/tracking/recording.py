@@ -35,6 +35,7 @@ WAIT_SECONDS: Final = 10.0  # the most that training waits for a store that does
 MOST_POINTS: Final = 20_000
 QUICK_SECONDS: Final = 1.0
 _PAIRS: Final = 100
+_AT_ONCE: Final = 1_000  # calls to log that are taken from a queue together
 T = TypeVar("T")
 log = logging.getLogger("mainspring.tracking")
 
@@ -90,9 +91,12 @@ class Line:
         rows: list[Any] = []  # plain tuples: a third of the price of Point, and a million pass by
         queue = self.points
         while queue and len(rows) < MOST_POINTS:
-            values, step, time_ms = queue.popleft()
-            for key, value in values.items():
-                rows.append((key, value, step, time_ms))  # noqa: PERF401 - two levels deep
+            some = [queue.popleft() for _ in range(min(len(queue), _AT_ONCE))]
+            rows += [
+                (key, value, step, time_ms)
+                for values, step, time_ms in some
+                for key, value in values.items()
+            ]
         points: list[Point] = rows
         record = Record(self.run_id, points, _taken(self.params), _taken(self.tags))
         return record if points or record.params or record.tags else None
@@ -121,7 +125,8 @@ class Recorder:
         self._lines: dict[str, Line] = {}
         self._fresh: list[Record] = []  # taken, not sent
         self._unstored: list[Record] = []  # those of them that the spool had no room for
-        self._behind = not offline and bool(spool.adopt())  # the spool holds more than the fresh
+        self.adopted = 0 if offline else spool.adopt()
+        self._behind = self.adopted > 0  # the spool holds more than the fresh
         self._away = False
         self._slow = False  # it is away, and takes long to say so
         self._retry = 0.0

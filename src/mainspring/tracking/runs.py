@@ -113,6 +113,7 @@ class Runs:
         start = self._now_ms() if start_ms is None else check_integer("start_time", start_ms)
         identifier = run_id or RunId(new_id())
         tags = {**checked, NAME_TAG: name}
+        names: dict[str, int] = {}
 
         def work(tx: Transaction) -> Run:
             if run_id is not None and self.store.place(tx, run_id) is not None:
@@ -128,12 +129,14 @@ class Runs:
                 user=user,
                 tags=tags,
             )
-            self.store.add(tx, run)
+            names.update(self.store.add(tx, run))
             facts = {"experiment": experiment.id, "name": name, "user": user}
             self._announce(tx, events.RUN_STARTED, run.id, actor, facts=facts)
             return run
 
-        return self.database.submit(work)
+        future = self.database.submit(work)
+        future.add_done_callback(lambda done: self._learn(done, names))
+        return future
 
     def get(self, run_id: str) -> Run:
         """The whole run, live or deleted. Errors: ``tracking.run_not_found``."""
@@ -152,7 +155,10 @@ class Runs:
         name: str | None = None,
         actor: Actor | None = None,
     ) -> Future[Run]:
-        """The run with another status, end or name, once it is durable."""
+        """The run with another status, end or name, once it is durable.
+
+        It comes without metrics, datasets and models: :meth:`get` has them.
+        """
         if name:
             check_name("a run", name, MAX_RUN_NAME)
         if end_ms is not None:
@@ -171,7 +177,7 @@ class Runs:
                 name=name or run.name,
                 tags={**tags, NAME_TAG: name} if name else tags,
             )
-            self.store.save(tx, place, changed)
+            self.store.save(tx, place, changed, run)
             if status in ENDED and run.status not in ENDED:
                 self._announce(tx, events.RUN_ENDED, run.id, actor, facts={"status": status})
             return changed
@@ -183,7 +189,8 @@ class Runs:
 
         def work(tx: Transaction) -> None:
             place = need_place(self.store, tx, run_id, live=True)
-            self.store.save(tx, place, replace(self._run(tx, place), state="deleted"))
+            run = self._run(tx, place, whole=False)
+            self.store.save(tx, place, replace(run, state="deleted"), run)
             self._announce(tx, events.RUN_DELETED, place.run_id, actor)
 
         self.database.write(work)
@@ -199,7 +206,8 @@ class Runs:
             need_experiment(self.experiments, tx, str(place.experiment), live=True)
             if place.state == "active":
                 raise bad(f"The run {run_id} must be in the 'deleted' state", "it is active")
-            self.store.save(tx, place, replace(self._run(tx, place), state="active"))
+            run = self._run(tx, place, whole=False)
+            self.store.save(tx, place, replace(run, state="active"), run)
             self._announce(tx, events.RUN_RESTORED, place.run_id, actor)
 
         self.database.write(work)
@@ -218,7 +226,7 @@ class Runs:
             return self.store.log(tx, need_place(self.store, tx, run_id, live=True), checked)
 
         future = self.database.submit(work)
-        future.add_done_callback(self._learn)
+        future.add_done_callback(self._learn_found)
         return future
 
     def untag(self, run_id: str, key: str) -> None:
@@ -330,12 +338,11 @@ class Runs:
             lost = self.store.silent(tx, before_ms)
             for run_id in lost:
                 place = need_place(self.store, tx, run_id)
-                run = self._run(tx, place)
+                run = self._run(tx, place, whole=False)
                 tags = Batch(tags=((LOST_TAG, "no sign of life from its process"),))
                 self.store.log(tx, place, tags)
-                tagged = {**run.tags, **dict(tags.tags)}
-                ended = replace(run, status="FAILED", end_ms=self._now_ms(), tags=tagged)
-                self.store.save(tx, place, ended)
+                ended = replace(run, status="FAILED", end_ms=self._now_ms())
+                self.store.save(tx, place, ended, run)
                 facts = {"status": "FAILED", "lost": True}
                 self._announce(tx, events.RUN_ENDED, run.id, None, facts=facts)
             return lost
@@ -348,12 +355,16 @@ class Runs:
     def _now_ms(self) -> int:
         return to_micros(self.clock.now()) // 1000
 
-    def _run(self, reader: Reader, place: Place) -> Run:
-        return self.store.load(reader, [place.number])[0]
+    def _run(self, reader: Reader, place: Place, *, whole: bool = True) -> Run:
+        return self.store.load(reader, [place.number], whole=whole)[0]
 
-    def _learn(self, future: Future[Mapping[str, int]]) -> None:
+    def _learn_found(self, future: Future[Mapping[str, int]]) -> None:
         if not future.cancelled() and future.exception() is None:
             self.store.learn(future.result())
+
+    def _learn(self, future: Future[Any], names: Mapping[str, int]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self.store.learn(names)
 
     def _announce(
         self,

@@ -7,8 +7,9 @@ and step; ``latest`` keeps of each metric the greatest (step, time, value).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
+from math import isnan
 from operator import itemgetter
 from typing import Any, Final
 
@@ -53,7 +54,6 @@ _TERM: Final = (
 )
 _HISTORY: Final = "SELECT time_ms, step, value, nan FROM metrics WHERE run = ? AND field = ?"
 WHOLE: Final = 100_000  # points of one metric that are sorted in memory
-_by_time = itemgetter(0, 1, 2, 3)
 _NAN: Final = float("nan")
 _ROW: Final = (
     "r.id, r.uuid, r.experiment, r.name, r.status, r.start_ms, r.end_ms, r.user_id, "
@@ -77,7 +77,7 @@ class SqlRuns:
         self._dialect = dialect
         self._fields = fields or Fields()
 
-    def add(self, tx: Transaction, run: Run) -> None:
+    def add(self, tx: Transaction, run: Run) -> Mapping[str, int]:
         experiment = int(run.experiment_id)
         row = tx.one(
             "INSERT INTO runs (uuid, experiment, shelf, name, user_id, status, start_ms, end_ms, "
@@ -95,8 +95,8 @@ class SqlRuns:
                 _text(_Document(run.params, run.tags)),
             ),
         )
-        if row:
-            self._add_terms(tx, (row[0], 2 * experiment), run.params, run.tags)
+        place = (row[0] if row else 0, 2 * experiment)
+        return self._add_terms(tx, place, run.params, run.tags)
 
     def place(self, reader: Reader, run_id: str) -> Place | None:
         row = reader.one(_PLACE, (run_id,))
@@ -105,28 +105,24 @@ class SqlRuns:
         live = row[3] == 2 * row[2] and row[5] == "active"
         return Place(row[0], row[1], row[2], row[3], row[4], "active" if live else "deleted")
 
-    def save(self, tx: Transaction, place: Place, run: Run) -> None:
+    def save(self, tx: Transaction, place: Place, run: Run, was: Run) -> None:
         shelf = 2 * place.experiment + (run.state == "deleted")
         seen = ", seen_ms = NULL" if run.status in ENDED else ""
         tx.run(
-            f"UPDATE runs SET name = ?, status = ?, end_ms = ?, shelf = ?, document = ?{seen} "
-            "WHERE id = ?",
-            (
-                run.name,
-                run.status,
-                run.end_ms,
-                shelf,
-                _text(_Document(run.params, run.tags)),
-                place.number,
-            ),
+            f"UPDATE runs SET status = ?, end_ms = ?, shelf = ?{seen} WHERE id = ?",
+            (run.status, run.end_ms, shelf, place.number),
         )
-        self._add_terms(tx, (place.number, shelf), {}, {NAME_TAG: run.name})
+        if (run.name, run.params, run.tags) != (was.name, was.params, was.tags):
+            document = _text(_Document(run.params, run.tags))
+            values = (run.name, document, place.number)
+            tx.run("UPDATE runs SET name = ?, document = ? WHERE id = ?", values)
+            self._add_terms(tx, (place.number, shelf), {}, {NAME_TAG: run.name})
         if shelf != place.shelf:
             for table in ("latest", "run_terms"):
                 tx.run(f"UPDATE {table} SET shelf = ? WHERE run = ?", (shelf, place.number))
 
     def log(self, tx: Transaction, place: Place, batch: Batch) -> Mapping[str, int]:
-        names = {f"m:{point[0]}" for point in batch.points}
+        names = {f"m:{key}" for key in set(map(itemgetter(0), batch.points))}
         names |= {f"m:{entry.point.key}" for entry in batch.model_points}
         names |= {f"p:{key}" for key, _ in batch.params} | {f"t:{key}" for key, _ in batch.tags}
         numbers = self._fields.numbers(tx, names)
@@ -160,7 +156,7 @@ class SqlRuns:
         if models:
             add_models(tx, place, models)
 
-    def load(self, reader: Reader, numbers: Sequence[int]) -> list[Run]:
+    def load(self, reader: Reader, numbers: Sequence[int], *, whole: bool = True) -> list[Run]:
         runs: list[Run] = []
         for part in chunks(numbers):
             rows = reader.all(
@@ -168,8 +164,8 @@ class SqlRuns:
                 f"WHERE r.id IN ({marks(part)})",
                 part,
             )
-            metrics = self._metrics(reader, part)
-            datasets, models = links_of(reader, part)
+            metrics = self._metrics(reader, part) if whole else {}
+            datasets, models = links_of(reader, part) if whole else ({}, {})
             found = {
                 row[0]: _run(row, metrics.get(row[0], ()), datasets.get(row[0], ()), models)
                 for row in rows
@@ -190,7 +186,7 @@ class SqlRuns:
             # Steps and times mostly rise together, and this order is the table's own.
             rows = reader.all(f"{_HISTORY} LIMIT ?", (place.number, field, WHOLE + 1))
             if len(rows) <= WHOLE:
-                rows.sort(key=_by_time)
+                rows.sort()
                 return _points(key, rows[:limit])
         where, values = "", [place.number, field]
         if after:
@@ -226,24 +222,17 @@ class SqlRuns:
         points: Sequence[Point],
         numbers: Mapping[str, int],
     ) -> None:
-        run, fields = place.number, {name[2:]: n for name, n in numbers.items() if name[0] == "m"}
-        rows = [
-            (run, fields[key], step, time_ms, value, 0)
-            if value == value  # noqa: PLR0124 - NaN differs from itself
-            else (run, fields[key], step, time_ms, 0.0, 1)
-            for key, value, step, time_ms in points
-        ]
+        fields = {name[2:]: number for name, number in numbers.items() if name[0] == "m"}
+        rows = _rows(place.number, points, fields)
         tx.many(_POINT, rows)
-        best: dict[int, Row] = {}
-        for row in rows:  # equal in run and field, rows compare by step, time and value
-            known = best.get(row[1])
-            if known is None or row > known:
-                best[row[1]] = row
+        # Equal in run and field, rows compare by step, time and value: the last is the greatest.
+        rows.sort()
+        greatest = dict(zip(map(itemgetter(1), rows), rows, strict=True))
         tx.many(
             _LATEST,
             [
                 (run, field, place.shelf, place.start_ms, value, nan, step, time_ms)
-                for _, field, step, time_ms, value, nan in best.values()
+                for run, field, step, time_ms, value, nan in greatest.values()
             ],
         )
 
@@ -279,12 +268,13 @@ class SqlRuns:
         where: tuple[int, int],
         params: Mapping[str, str],
         tags: Mapping[str, str],
-    ) -> None:
+    ) -> Mapping[str, int]:
         terms = {f"p:{key}": value for key, value in params.items()}
         terms |= {f"t:{key}": value for key, value in tags.items()}
         numbers = self._fields.numbers(tx, terms)
         number, shelf = where
         tx.many(_TERM, [(number, numbers[name], shelf, value) for name, value in terms.items()])
+        return numbers
 
     def _document(self, reader: Reader, place: Place) -> _Document:
         row = reader.one("SELECT document FROM runs WHERE id = ?", (place.number,))
@@ -302,6 +292,17 @@ class SqlRuns:
             point = Point(names[field][2:], _value(value, nan), step, time_ms)
             found.setdefault(run, []).append(point)
         return found
+
+
+def _rows(run: int, points: Sequence[Point], fields: Mapping[str, int]) -> list[Row]:
+    """Points as rows of ``metrics``, without a Python call for each unless one is NaN."""
+    keys, values, steps, times = (list(map(itemgetter(place), points)) for place in range(4))
+    nans: Iterable[int] = repeat(0)
+    if any(map(isnan, values)):
+        nans = list(map(int, map(isnan, values)))
+        values = [0.0 if nan else value for value, nan in zip(values, nans, strict=True)]
+    numbers = map(fields.__getitem__, keys)
+    return list(zip(repeat(run), numbers, steps, times, values, nans, strict=False))
 
 
 def _points(key: str, rows: Sequence[Row]) -> list[Point]:

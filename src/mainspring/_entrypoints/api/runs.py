@@ -220,16 +220,17 @@ class RunOperations:
     def get(self, request: Request) -> Response:
         return reply(request, self.tracking.runs.get(request.params["run_id"]))
 
-    def change(self, request: Request) -> Future[Response]:
+    def change(self, request: Request) -> Response:
         asked = body(request, RunChange)
-        changed = self.tracking.runs.update(
-            request.params["run_id"],
+        run_id = request.params["run_id"]
+        self.tracking.runs.update(
+            run_id,
             status=asked.status,
             end_ms=asked.end_ms,
             name=asked.name,
             actor=request.actor,
-        )
-        return then(changed, lambda run: reply(request, run))
+        ).result()
+        return reply(request, self.tracking.runs.get(run_id))
 
     def delete(self, request: Request) -> Response:
         self.tracking.runs.delete(request.params["run_id"], actor=request.actor)

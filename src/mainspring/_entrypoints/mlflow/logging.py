@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import repeat
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -33,7 +35,7 @@ class _Metric(msgspec.Struct):
     key: str | None = None
     value: float | str | None = None
     timestamp: int | None = None
-    step: int | None = None
+    step: int | None = 0
     model_id: str | None = None
     dataset_name: str | None = None
     dataset_digest: str | None = None
@@ -89,6 +91,8 @@ class _History(One):
     page_token: str | None = None
 
 
+_COLUMNS: Final = tuple(map(attrgetter, ("key", "value", "step", "timestamp")))
+_model_of: Final = attrgetter("model_id")
 _json = msgspec.json.Decoder(dict[str, object])
 _list = msgspec.json.Decoder(list[object])
 
@@ -129,10 +133,10 @@ class LoggingRoutes:
         asked = body(request, _LogBatch)
         metrics = asked.metrics or []
         batch = Batch(
-            points=tuple(map(_point, metrics)),
+            points=_points(metrics),
             params=pairs(asked.params),
             tags=pairs(asked.tags),
-            model_points=_measured(metrics, asked.id),
+            model_points=_measured(metrics, asked.id) if any(map(_model_of, metrics)) else (),
         )
         return self._log(asked.id, batch)
 
@@ -220,6 +224,15 @@ def _point(metric: _Metric) -> Point:
         raise Invalid("http.missing_field", "Missing value for required parameter 'timestamp'.")
     exact = value if isinstance(value, float) else number(value, "value")
     return Point(metric.key, exact, metric.step or 0, metric.timestamp)
+
+
+def _points(metrics: list[_Metric]) -> tuple[Point, ...]:
+    """The points of a batch, without a Python call for each when all are plain numbers."""
+    keys, values, steps, times = (list(map(column, metrics)) for column in _COLUMNS)
+    if not (set(map(type, values)) <= {float} and all(keys) and None not in steps + times):
+        return tuple(map(_point, metrics))
+    fields = zip(keys, values, steps, times, strict=True)
+    return tuple(map(tuple.__new__, repeat(Point), fields))
 
 
 def _measured(metrics: list[_Metric], run_id: str) -> tuple[ModelPoint, ...]:
