@@ -12,7 +12,7 @@ import msgspec
 from mainspring._entrypoints._http.doors import is_loopback
 from mainspring._entrypoints._http.errors import error_headers, status_of
 from mainspring._entrypoints._http.messages import Response, json_response, text_response
-from mainspring._entrypoints.inference import describing, invocations, protocol
+from mainspring._entrypoints.inference import arrow_wire, describing, invocations, protocol
 from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.outcomes import read_outcomes
 from mainspring._entrypoints.inference.packing import Intake, pack
@@ -73,8 +73,14 @@ class Gateway:
                 raise _nothing("POST", path)
         endpoint = self._core.fleet.endpoint(unquote(name))
         body = await self._intake.read(incoming, headers)
-        asked = protocol.read_infer(body, headers, endpoint, version)
+        asked = (
+            protocol.Asked(arrow_wire.read_question(body, headers, endpoint, version))
+            if arrow_wire.is_arrow(headers)
+            else protocol.read_infer(body, headers, endpoint, version)
+        )
         answer = await self._core.answering.answer(endpoint, asked.question)
+        if arrow_wire.wants_arrow(headers):
+            return arrow_wire.write_answer(endpoint, answer)
         return protocol.write_infer(endpoint, asked, answer)
 
     async def _other(
@@ -156,8 +162,14 @@ class Gateway:
         if parts[-1] == "outcomes":
             await self._core.answering.report(read_outcomes(body, name))
             return json_response({})
-        question = invocations.read_invocation(body, headers, endpoint)
+        question = (
+            arrow_wire.read_question(body, headers, endpoint, None)
+            if arrow_wire.is_arrow(headers)
+            else invocations.read_invocation(body, headers, endpoint)
+        )
         answer = await self._core.answering.answer(endpoint, question)
+        if arrow_wire.wants_arrow(headers):
+            return arrow_wire.write_answer(endpoint, answer)
         return invocations.write_invocation(endpoint, answer)
 
     def _only(self, query: str) -> str:

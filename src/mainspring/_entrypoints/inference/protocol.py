@@ -32,7 +32,7 @@ class Asked(msgspec.Struct, frozen=True):
     """A question with what its answer must look like."""
 
     question: Question
-    request: InferRequest
+    request: InferRequest = msgspec.field(default_factory=lambda: InferRequest(inputs=[]))
 
 
 def read_infer(
