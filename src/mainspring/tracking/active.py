@@ -307,9 +307,10 @@ class Started:
         """Some runs as columns, in the order named."""
         return RunTable.of((self.get(run_id) for run_id in run_ids), self.frames)
 
-    def sync(self) -> None:
-        """Returns once all that waited on disk is sent. Errors: ``tracking.not_sent``."""
+    def sync(self) -> int:
+        """How many records waited on disk, once all are sent. Errors: ``tracking.not_sent``."""
         self.recorder.flush()
+        return self.recorder.adopted
 
     def close(self) -> None:
         """Sends what is queued and lets go."""

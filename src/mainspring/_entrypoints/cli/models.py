@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import FAILED, Output, cell
-from mainspring._entrypoints.cli.parser import count, verb, verbs
+from mainspring._entrypoints.cli.parser import count, past, verb, verbs
 from mainspring.core.errors import Conflict, Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mainspring._bootstrap.workspace import Workspace
     from mainspring.registry.card import Card
     from mainspring.registry.facts import Measured
@@ -40,6 +42,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     diff.add_argument("other", metavar=f"{_ADDRESS}|NAME@alias")
     history = verb(among, "history", run_history, "every move of an alias, or of a version's life")
     history.add_argument("address", metavar=f"NAME@alias|{_ADDRESS}")
+    history.add_argument(
+        "--at", type=past, metavar="MOMENT", help="where the alias pointed then (2024-05-01T12:00)"
+    )
     card = verb(among, "card", run_card, "the model card, as Markdown")
     card.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias")
     check = verb(
@@ -99,7 +104,7 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
     """Lists models or versions."""
     from mainspring.registry import Clause, Order, Query
 
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         registry = workspace.registry
         if arguments.name is None:
             page = registry.models.search(Query(limit=arguments.limit))
@@ -164,7 +169,7 @@ def _versions(output: Output, versions: list[Version], *, more: bool) -> int:
 
 def run_show(arguments: argparse.Namespace, output: Output) -> int:
     """Shows one version."""
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         version = workspace.registry.aliases.resolve(arguments.address)
         card = _card(workspace, version) if version.package else None
     if output.as_json:
@@ -222,7 +227,7 @@ def run_card(arguments: argparse.Namespace, output: Output) -> int:
     """Prints the model card."""
     from mainspring.registry.markdown import card_markdown
 
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         card = _card(workspace, workspace.registry.aliases.resolve(arguments.address))
     if output.as_json:
         output.document(card)
@@ -277,7 +282,7 @@ def run_history(arguments: argparse.Namespace, output: Output) -> int:
     from mainspring.registry import parse_address
 
     address = parse_address(arguments.address)
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         registry = workspace.registry
         if address.number is not None:
             changes = registry.versions.changes(address.name, address.number)
@@ -292,6 +297,9 @@ def run_history(arguments: argparse.Namespace, output: Output) -> int:
                 output.note(f"{address} is as it was registered.")
             return 0
         alias = address.alias or _CHAMPION
+        if arguments.at is not None:
+            number = registry.aliases.live_at(address.name, alias, arguments.at)
+            return _tell_then(output, f"{address.name}@{alias}", arguments.at, number)
         moves = registry.aliases.history(address.name, alias)
     if output.as_json:
         output.document({"moves": moves})
@@ -302,6 +310,13 @@ def run_history(arguments: argparse.Namespace, output: Output) -> int:
     )
     if not moves:
         output.note(f"{address.name}@{alias} was never set.")
+    return 0
+
+
+def _tell_then(output: Output, alias: str, at: datetime, number: int | None) -> int:
+    if output.as_json:
+        output.document({"alias": alias, "at": at, "version": number})
+    output.line(f"{alias} at {cell(at)} UTC: {_spoken(number)}")
     return 0
 
 
@@ -334,7 +349,7 @@ def _plain(value: Any) -> dict[str, Any]:
 
 def run_judge(arguments: argparse.Namespace, output: Output) -> int:
     """Approves or rejects a version."""
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         version = workspace.registry.aliases.resolve(arguments.address)
         status: Any = {"approve": "approved", "reject": "rejected"}[arguments.verb]
         judged = workspace.registry.versions.judge(
@@ -347,7 +362,7 @@ def run_judge(arguments: argparse.Namespace, output: Output) -> int:
 
 def run_promote(arguments: argparse.Namespace, output: Output) -> int:
     """Points an alias at a version."""
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         registry = workspace.registry
         version = registry.aliases.resolve(arguments.address)
         before = registry.aliases.get(version.name, arguments.to)
@@ -382,7 +397,7 @@ def run_rollback(arguments: argparse.Namespace, output: Output) -> int:
             hint=f"Write {address.name}@{_CHAMPION}, or promote the version you want.",
         )
     alias = address.alias or _CHAMPION
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         before = workspace.registry.aliases.get(address.name, alias)
         move = workspace.registry.aliases.rollback(
             address.name,

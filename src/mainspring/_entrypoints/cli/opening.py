@@ -13,25 +13,36 @@ from mainspring.core.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
     from mainspring._bootstrap.workspace import Workspace
+    from mainspring.core.settings import Value
     from mainspring.governance.ports import EventLog
 
 T = TypeVar("T")
 
 
 @contextmanager
-def opened(arguments: argparse.Namespace) -> Iterator[Workspace]:
+def opened(
+    arguments: argparse.Namespace, *, anywhere: bool = False, **settings: str
+) -> Iterator[Workspace]:
     """The workspace named on the line, or the nearest; closed when the block ends.
 
+    ``anywhere``: one on a server too. ``settings`` win over all others.
     Errors: ``workspace.not_found`` where there is neither a workspace nor a project;
-    ``workspace.no_client`` for a server's address.
+    ``workspace.no_client`` for a server's address where a folder is needed.
     """
     from mainspring._bootstrap.workspace import locate_workspace, open_workspace
 
-    folder, settings = locate_workspace(arguments.workspace, {"url": arguments.url})
-    if settings["url"].value:
+    # A folder that is named wins over a server that the settings name.
+    url = "" if arguments.workspace is not None else arguments.url
+    given: dict[str, Value | None] = {"url": url, **settings}
+    folder, found = locate_workspace(arguments.workspace, given)
+    if found["url"].value and anywhere:
+        with open_workspace(given=given) as workspace:
+            yield workspace
+        return
+    if found["url"].value:
         raise Unavailable(
             "workspace.no_client",
-            "This version of the command line works on folders, not on a server's address.",
+            "This command works on a folder, not on a server's address.",
             hint="Leave out --url and MAINSPRING_URL, and name the folder with --workspace.",
         )
     if not folder.is_dir() and not find_project(folder):
@@ -42,7 +53,7 @@ def opened(arguments: argparse.Namespace) -> Iterator[Workspace]:
             "--workspace DIR.",
             folder=str(folder),
         )
-    with open_workspace(arguments.workspace) as workspace:
+    with open_workspace(arguments.workspace, given=given) as workspace:
         yield workspace
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from mainspring._entrypoints.cli.output import Output
@@ -101,6 +102,17 @@ def port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > MOST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is no port")
     return int(text)
+
+
+def past(text: str) -> datetime:
+    """A moment as RFC 3339 writes it, or a day; without a zone it is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is no moment; write it like 2024-05-01T12:00"
+        ) from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def version_number(text: str) -> int:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mainspring._entrypoints.cli.sparkline import WIDTH, sparkline
-from mainspring.tracking.types import ENDED
+from mainspring.tracking.types import ENDED, LOST_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,11 @@ def whole_id(workspace: Workspace, text: str) -> str:
     recent = workspace.tracking.runs.search(experiments).items
     found = [run.id for run in recent if run.id.startswith(text)]
     return found[0] if len(found) == 1 else text
+
+
+def status_word(run: Run) -> str:
+    """What became of a run; ``lost`` when its process fell silent."""
+    return "lost" if LOST_TAG in run.tags else run.status.lower()
 
 
 def metric_values(run: Run) -> dict[str, Any]:

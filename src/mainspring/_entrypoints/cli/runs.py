@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mainspring._entrypoints.cli import runs_transfer, watching
+from mainspring._entrypoints.cli import runs_sync, runs_transfer, watching
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import count, verb, verbs
@@ -15,6 +15,7 @@ from mainspring._entrypoints.cli.run_words import (
     moment_of,
     number_text,
     plain,
+    status_word,
     trends,
     whole_id,
 )
@@ -39,6 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     compare.add_argument("run_ids", metavar="RUN", nargs="+", help="ids, or their beginnings")
     compare.add_argument("--all", action="store_true", help="also what is the same in all")
     watching.add(among)
+    runs_sync.add(among)
     runs_transfer.add(among)
 
 
@@ -73,8 +75,9 @@ def _add_ls(among: Any) -> None:
 
 def run_ls(arguments: argparse.Namespace, output: Output) -> int:
     """Lists runs."""
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         tracking = workspace.tracking
+        tracking.runs.end_lost()
         if arguments.experiment is not None:
             experiments = [tracking.experiments.named(arguments.experiment)]
         else:
@@ -123,7 +126,7 @@ def _columns(
     columns: dict[str, list[Any]] = {
         "run": [run.id for run in runs],
         "name": [run.name for run in runs],
-        "status": [run.status.lower() for run in runs],
+        "status": [status_word(run) for run in runs],
         **{key.removeprefix("metrics."): [_look(run, key) for run in runs] for key in asked},
     }
     if arguments.trend:
@@ -145,7 +148,8 @@ def _look(run: Run, key: str) -> Any:
 
 def run_show(arguments: argparse.Namespace, output: Output) -> int:
     """Shows one run."""
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
+        workspace.tracking.runs.end_lost()
         run = workspace.tracking.runs.get(whole_id(workspace, arguments.run_id))
         experiment = workspace.tracking.experiments.get(run.experiment_id)
         drawn = {point.key: trends(workspace, [run], point.key)[run.id] for point in run.metrics}
@@ -157,7 +161,7 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
             ("Run", run.id),
             ("Name", run.name),
             ("Experiment", experiment.name),
-            ("Status", run.status.lower()),
+            ("Status", status_word(run)),
             ("User", run.user),
             ("Started", moment_of(run.start_ms)),
             ("Ended", moment_of(run.end_ms)),
@@ -180,7 +184,7 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
 
 def run_compare(arguments: argparse.Namespace, output: Output) -> int:
     """Compares runs."""
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         ids = dict.fromkeys(whole_id(workspace, one) for one in arguments.run_ids)
         runs = [workspace.tracking.runs.get(one) for one in ids]
         keys = dict.fromkeys(point.key for run in runs for point in run.metrics)

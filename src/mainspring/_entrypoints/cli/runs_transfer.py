@@ -36,7 +36,7 @@ def run_export(arguments: argparse.Namespace, output: Output) -> int:
     """Writes a run to a file."""
     from mainspring.tracking.archive import export_run
 
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         run_id = whole_id(workspace, arguments.run_id)
         path = Path(arguments.output or f"{run_id}.zip").expanduser()
         partial = path.with_name(path.name + ".part")

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import Output, shown
 from mainspring._entrypoints.cli.parser import verb
-from mainspring._entrypoints.cli.run_words import number_text, plain, trends, whole_id
+from mainspring._entrypoints.cli.run_words import (
+    number_text,
+    plain,
+    status_word,
+    trends,
+    whole_id,
+)
 from mainspring.core.errors import NotFound
 from mainspring.tracking.types import ENDED
 
@@ -52,13 +58,18 @@ def _seconds(text: str) -> float:
 
 def run_watch(arguments: argparse.Namespace, output: Output) -> int:
     """Watches a run until it ends."""
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         run_id = _newest(workspace) if arguments.run_id is None else arguments.run_id
         runs = workspace.tracking.runs
         run_id = whole_id(workspace, run_id)
         screen = Screen(workspace, output)
         last = None
-        for last in states(lambda: runs.get(run_id), lambda: time.sleep(arguments.every)):
+
+        def look() -> Run:
+            runs.end_lost()
+            return runs.get(run_id)
+
+        for last in states(look, lambda: time.sleep(arguments.every)):
             screen.show(last)
     if last is not None and output.as_json:
         output.document({"run": plain(last)})
@@ -99,9 +110,9 @@ class Screen:
         sys.stdout.flush()
 
     def _tell(self, run: Run) -> None:
-        if run.status != self._status:
-            self._output.line(f"{run.name}: {run.status.lower()}")
-            self._status = run.status
+        if status_word(run) != self._status:
+            self._status = status_word(run)
+            self._output.line(f"{run.name}: {self._status}")
         for point in run.metrics:
             if self._steps.get(point.key) != point.step:
                 self._output.line(f"{point.key} {number_text(point.value)} at step {point.step}")
@@ -109,7 +120,7 @@ class Screen:
 
     def _redraw(self, run: Run) -> None:
         width = max((len(point.key) for point in run.metrics), default=0)
-        lines = [f"{run.name}  {run.status.lower()}  {run.id}"]
+        lines = [f"{run.name}  {status_word(run)}  {run.id}"]
         for point in run.metrics:
             course = trends(self._workspace, [run], point.key)[run.id]
             value = number_text(point.value).rjust(12)
