@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -11,10 +13,13 @@ from mainspring._entrypoints._http import Application, Doors, Mount, OneToken, s
 from mainspring._entrypoints.api import api_mount
 from mainspring._entrypoints.mlflow import mlflow_mount
 from mainspring._entrypoints.ui import pages_mount
-from mainspring.core.errors import MainspringError
+from mainspring.core.errors import Broken, MainspringError
+from mainspring.ports.database import Database
 from mainspring.tracking import Runs
 
 SWEEP_SECONDS: Final = 10.0
+LISTEN_SECONDS: Final = 15.0
+log = logging.getLogger("mainspring.server")
 
 
 def create_app(workspace: Workspace, doors: Doors, mounts: Sequence[Mount] = ()) -> Application:
@@ -47,22 +52,30 @@ def run_server(
         authenticator=OneToken(token) if token else None,
     )
     app = create_app(workspace, doors)
-    watch = _Sweep(workspace.tracking.runs)
-    watch.start()
+    care = _Care(workspace.tracking.runs, workspace.database)
+    care.start()
     try:
         serve(app, host, port, ready=ready)
     finally:
-        watch.stop()
+        care.stop()
         workspace.close()
 
 
-class _Sweep:
-    """Ends runs whose process died, from time to time."""
+class _Care:
+    """What the server does unasked: ends runs whose process died, and mends a stopped database.
 
-    def __init__(self, runs: Runs) -> None:
+    After a failed fsync the database refuses every write until it was reopened and verified. Here
+    that is tried every second, so that the server answers again without a person or a restart.
+    """
+
+    def __init__(self, runs: Runs, database: Database) -> None:
         self._runs = runs
+        self._database = database
+        # An empty transaction costs SQLite no fsync, but PostgreSQL a number and a line in its log.
+        self._step_seconds = 1.0 if database.dialect == "sqlite" else SWEEP_SECONDS
+        self._mending = False
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="mainspring-sweep", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="mainspring-care", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -72,8 +85,24 @@ class _Sweep:
         self._thread.join()
 
     def _work(self) -> None:
-        while not self._stopped.wait(SWEEP_SECONDS):
+        # First a while of listening: what lives has had no one to say so to while this was away.
+        swept = time.monotonic() + LISTEN_SECONDS
+        while not self._stopped.wait(self._step_seconds):
             try:
-                self._runs.end_lost()
+                self._mend()
+                if time.monotonic() - swept >= SWEEP_SECONDS:
+                    swept = time.monotonic()
+                    self._runs.end_lost()
             except MainspringError:
                 continue  # the database is away; the next round tries again
+
+    def _mend(self) -> None:
+        try:
+            self._database.write(lambda _tx: None)
+        except Broken as error:
+            if not self._mending:
+                log.warning("mainspring: no writing until the database is verified (%s)", error)
+            self._mending = True
+            self._database.recover()
+            self._mending = False
+            log.warning("mainspring: the database is verified, writing goes on")

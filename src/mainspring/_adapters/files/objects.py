@@ -17,7 +17,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -58,7 +58,8 @@ class FileObjects:
                 # Also over an object that is there: same bytes, or a damaged copy that this heals.
                 self._root.move(temporary, _place(digest))
         except BaseException:
-            self._root.delete(temporary)
+            with suppress(OSError):  # the first error is told; what is left is swept a day later
+                self._root.delete(temporary)
             raise
         return digest
 

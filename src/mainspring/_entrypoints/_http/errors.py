@@ -22,6 +22,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "http.method_not_allowed": 405,
     "http.too_large": 413,
     "http.unsupported_media_type": 415,
+    "http.bad_range": 416,
+    "database.broken": 503,  # the server reopens and verifies the file; then writing goes on
     "database.full": 507,
     "objects.full": 507,
     "disk.full": 507,

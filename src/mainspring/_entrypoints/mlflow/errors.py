@@ -29,6 +29,7 @@ _CODES: Final[dict[str, tuple[str, int]]] = {
     "registry.name_taken": ("RESOURCE_ALREADY_EXISTS", 400),
     "registry.name_retired": ("RESOURCE_ALREADY_EXISTS", 400),
     "registry.alias_not_found": ("INVALID_PARAMETER_VALUE", 400),
+    "database.broken": ("TEMPORARILY_UNAVAILABLE", 503),
     "database.full": ("RESOURCE_EXHAUSTED", 507),
     "objects.full": ("RESOURCE_EXHAUSTED", 507),
 }
