@@ -13,6 +13,7 @@ from mainspring._adapters.sql.tracking_experiments import SqlExperiments
 from mainspring._adapters.sql.tracking_models import SqlModels
 from mainspring._adapters.sql.tracking_runs import SqlRuns
 from mainspring._adapters.sql.tracking_traces import SqlTraces
+from mainspring._adapters.sql.tracking_uploads import SqlUploads
 from mainspring._bootstrap.later import Later
 from mainspring.core.errors import Invalid
 from mainspring.core.names import did_you_mean
@@ -28,6 +29,7 @@ from mainspring.tracking import (
     Runs,
     Traces,
     Tracking,
+    Uploads,
 )
 from mainspring.tracking.active import Started
 from mainspring.tracking.recording import Recorder
@@ -47,6 +49,7 @@ def open_tracking(database: Database, objects: Objects, clock: Clock) -> Trackin
         charts=Charts(database, runs, SqlCharts(fields)),
         traces=Traces(database, traces, experiments, runs, SqlArtifacts()),
         assessments=Assessments(database, traces, clock),
+        uploads=Uploads(database, SqlUploads(), SqlArtifacts(), objects, clock),
     )
     tracking.experiments.prepare()
     return tracking

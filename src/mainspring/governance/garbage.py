@@ -35,7 +35,7 @@ from mainspring.ports.objects import Objects
 GRACE: Final = timedelta(hours=1)
 _AT_ONCE: Final = 100
 _NO_TIME: Final = timedelta(0)
-SUBJECTS: Final = {"run": "run", "model": "logged-model"}
+SUBJECTS: Final = {"run": "run", "model": "logged-model", "upload": "upload"}
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +147,7 @@ class Garbage:
     def _needed(self, without: list[Leftover]) -> set[Digest]:
         """The objects that rows need; those of ``without`` are taken to be gone already."""
         needed = set(self.versions())
-        named = self.database.read(lambda db: self.store.named(db, [one.tree for one in without]))
+        named = self.database.read(lambda db: self.store.named(db, without))
         return needed | named
 
     def _age_seconds(self, digest: Digest) -> float:

@@ -99,9 +99,12 @@ class ReferenceIndex(EventLog, Protocol):
 
 
 class Leftover(msgspec.Struct, frozen=True):
-    """A deleted run or logged model: where its artifacts lie (empty when elsewhere), since when."""
+    """A deleted run or logged model: where its artifacts lie (empty when elsewhere), since when.
 
-    kind: Literal["run", "model"]
+    Or an upload in parts that nobody completed: abandoned since then.
+    """
+
+    kind: Literal["run", "model", "upload"]
     id: str
     tree: str
     deleted_micros: int
@@ -122,6 +125,6 @@ class GarbageStore(Protocol):
         """Removes all rows of a run or logged model, its artifacts' names included."""
         ...
 
-    def named(self, reader: Reader, without: list[str]) -> set[Digest]:
-        """Every object that an artifact or a step result names; not artifacts below ``without``."""
+    def named(self, reader: Reader, without: list[Leftover]) -> set[Digest]:
+        """Every object that an artifact, a step result or an upload names; not those ``without``."""
         ...

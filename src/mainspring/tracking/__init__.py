@@ -21,6 +21,7 @@ from mainspring.tracking.runs import Runs
 from mainspring.tracking.traces import Traces
 from mainspring.tracking.traces_judging import Assessments
 from mainspring.tracking.types import Batch, DatasetInput, Experiment, LoggedModel, Point, Run
+from mainspring.tracking.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Tracking:
     charts: Charts
     traces: Traces
     assessments: Assessments
+    uploads: Uploads
 
 
 __all__ = [
@@ -51,4 +53,5 @@ __all__ = [
     "Runs",
     "Traces",
     "Tracking",
+    "Uploads",
 ]

@@ -6,16 +6,29 @@ from pathlib import Path
 
 import pytest
 from tests import needs
+from wire import Wire, serving
 
 CLIENT = Path(__file__).with_name("client")
 
 pytestmark = pytest.mark.services
 
 
+@pytest.fixture(scope="session", params=["mlflow", "mlflow-old"])
+def client_python(request: pytest.FixtureRequest) -> Path:
+    """The Python of an environment with the newest, and with an older, real client."""
+    return needs.environment(request.param)
+
+
 @pytest.fixture(scope="session")
-def client_python() -> Path:
-    """The Python of an environment with the real client, made at the first use."""
+def newest_python() -> Path:
+    """The Python of an environment with the newest client and the frameworks."""
     return needs.environment("mlflow")
+
+
+@pytest.fixture(scope="session")
+def exporter_python() -> Path:
+    """The Python of an environment with OpenTelemetry's own exporter."""
+    return needs.environment("mlflow-old")
 
 
 def run_client(python: Path, script: str, *arguments: str) -> str:
@@ -45,6 +58,32 @@ def test_a_walk_through_the_client(client_python: Path, address: str, step: str)
 def test_traces(client_python: Path, address: str, step: str) -> None:
     """Spans, searches of traces, tags and assessments; the older client keeps spans in a file."""
     assert f"ok {step}" in run_client(client_python, "traces.py", address, step)
+
+
+def test_large_files_in_parts(client_python: Path, tmp_path: Path) -> None:
+    """A large file goes up in parts, with a token and in bounded memory, and comes down the same."""
+    token = "secret" * 6
+    with serving(tmp_path, token=token) as (address, process):
+        found = run_client(client_python, "large_files.py", address, token, str(process.pid))
+    assert "ok large files" in found
+
+
+def test_any_opentelemetry_exporter(exporter_python: Path, wire: Wire) -> None:
+    """Spans of OpenTelemetry's own exporter, plain and with gzip, are traces."""
+    assert "ok exporter" in run_client(exporter_python, "exporter.py", wire.address)
+    location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}
+    asked = {"locations": [location], "filter": "tags.`service.name` = 'shop'"}
+    found = wire.http.post("/api/3.0/mlflow/traces/search", json=asked).json()["traces"]
+    assert [trace["tags"]["mlflow.traceName"] for trace in found] == ["gzip", "none"]
+    whole = wire.http.get(
+        "/api/3.0/mlflow/traces/get", params={"trace_id": found[0]["trace_id"]}
+    ).json()["trace"]["spans"]
+    assert [span["name"] for span in whole] == ["gzip", "inner"]
+    assert whole[0]["status"] == {"message": "went wrong", "code": "STATUS_CODE_ERROR"}
+    assert whole[1]["links"][0]["attributes"] == [{"key": "why", "value": {"string_value": "next"}}]
+    values = {one["key"]: one["value"] for one in whole[1]["attributes"]}
+    assert values["list"] == {"array_value": {"values": [{"int_value": 1}, {"int_value": 2}]}}
+    assert values["ratio"] == {"double_value": 0.5}
 
 
 def test_autologging(newest_python: Path, address: str) -> None:

@@ -191,7 +191,7 @@ def test_what_clients_look_at_first(wire: Wire) -> None:
     assert wire.http.get("/health").text == "OK"
     assert wire.http.get("/version").text.startswith("3.")
     info = wire.http.get("/api/3.0/mlflow/server-info").json()
-    assert (info["workspaces_enabled"], info["multipart_uploads_enabled"]) == (False, False)
+    assert (info["workspaces_enabled"], info["multipart_uploads_enabled"]) == (False, True)
 
 
 def test_many_histories_thinned_alike(wire: Wire) -> None:

@@ -9,9 +9,11 @@ import msgspec
 
 from mainspring._adapters.sql.fields import chunks, marks
 from mainspring._adapters.sql.tracking_artifacts import SqlArtifacts
+from mainspring._adapters.sql.tracking_uploads import SqlUploads
 from mainspring.core.digest import Digest
 from mainspring.governance.ports import Leftover
 from mainspring.ports.database import Reader, Transaction
+from mainspring.tracking.uploads import ABANDONED_SECONDS
 
 _SCHEME: Final = "mlflow-artifacts:"
 _RUNS: Final = (
@@ -26,6 +28,8 @@ _MODELS: Final = (
     "v.subject = 'logged-model:' || m.id AND v.kind = 'tracking.model_deleted'), 0) "
     "FROM logged_models m WHERE m.state = 'deleted'"
 )
+# An upload counts as abandoned a day after its last part came.
+_UPLOADS: Final = f"SELECT u.id, '', (u.touched_ms + {1000 * ABANDONED_SECONDS}) * 1000 FROM uploads u WHERE 1 = 1"
 _OF_RUN: Final = ("metrics", "latest", "run_terms", "run_datasets", "run_models")
 
 
@@ -49,6 +53,7 @@ class SqlGarbage:
             Leftover("model", row[0], _tree(_decode(row[1]).artifact_uri), row[2])
             for row in reader.all(_MODELS)
         ]
+        found += [Leftover("upload", *row) for row in reader.all(_UPLOADS)]
         needed = _needed(reader)
         free = [one for one in found if one.id not in needed]
         return free, len(found) - len(free)
@@ -56,11 +61,15 @@ class SqlGarbage:
     def still(self, tx: Transaction, some: list[Leftover]) -> list[Leftover]:
         runs = [one.id for one in some if one.kind == "run"]
         models = [one.id for one in some if one.kind == "model"]
+        uploads = {one.id: one for one in some if one.kind == "upload"}
         deleted: set[str] = set()
         for query, column, ids in ((_RUNS, "r.uuid", runs), (_MODELS, "m.id", models)):
             for part in chunks(ids):
                 rows = tx.all(f"{query} AND {column} IN ({marks(part)})", part)
                 deleted.update(row[0] for row in rows)
+        for part in chunks(list(uploads)):
+            rows = tx.all(f"{_UPLOADS} AND u.id IN ({marks(part)})", part)
+            deleted.update(row[0] for row in rows if row[2] == uploads[row[0]].deleted_micros)
         free = deleted - _needed(tx)
         return [one for one in some if one.id in free]
 
@@ -70,6 +79,9 @@ class SqlGarbage:
             folder = one.tree.rpartition("/")[0]
             if folder.rpartition("/")[2] == one.id and not self._artifacts.entries(tx, folder):
                 self._artifacts.remove(tx, folder)
+        if one.kind == "upload":
+            SqlUploads().remove(tx, one.id)
+            return
         if one.kind == "model":
             tx.run("DELETE FROM model_metrics WHERE model = ?", (one.id,))
             tx.run("DELETE FROM logged_models WHERE id = ?", (one.id,))
@@ -80,13 +92,16 @@ class SqlGarbage:
                 tx.run(f"DELETE FROM {table} WHERE run = ?", row)
             tx.run("DELETE FROM runs WHERE id = ?", row)
 
-    def named(self, reader: Reader, without: list[str]) -> set[Digest]:
-        gone = {tree for tree in without if tree}
+    def named(self, reader: Reader, without: list[Leftover]) -> set[Digest]:
+        gone = {one.tree for one in without if one.tree}
+        given_up = {one.id for one in without if one.kind == "upload"}
         rows = reader.all("SELECT folder, digest FROM artifacts WHERE digest IS NOT NULL")
         found = {Digest(digest) for folder, digest in rows if not _inside(folder, gone)}
         for table in ("step_results", "step_runs"):
             rows = reader.all(f"SELECT DISTINCT result FROM {table} WHERE result IS NOT NULL")
             found.update(Digest(row[0]) for row in rows)
+        rows = reader.all("SELECT upload, digest FROM upload_parts")
+        found.update(Digest(digest) for upload, digest in rows if upload not in given_up)
         return found
 
 

@@ -14,6 +14,7 @@ from mainspring._entrypoints.mlflow.experiments import ExperimentRoutes
 from mainspring._entrypoints.mlflow.logged_models import LoggedModelRoutes
 from mainspring._entrypoints.mlflow.logging import LoggingRoutes
 from mainspring._entrypoints.mlflow.model_versions import ModelVersionRoutes
+from mainspring._entrypoints.mlflow.multipart import MultipartRoutes
 from mainspring._entrypoints.mlflow.otlp import OtlpRoutes
 from mainspring._entrypoints.mlflow.registered_models import RegisteredModelRoutes
 from mainspring._entrypoints.mlflow.runs import RunRoutes
@@ -43,6 +44,7 @@ def mlflow_mount(tracking: Tracking, registry: Registry) -> Mount:
         *RunRoutes(tracking.runs).routes(),
         *LoggingRoutes(tracking.runs).routes(),
         *ArtifactRoutes(tracking, registry).routes(),
+        *MultipartRoutes(tracking).routes(),
         *ChartRoutes(tracking).routes(),
         *LoggedModelRoutes(tracking).routes(),
         *RegisteredModelRoutes(registry).routes(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
@@ -21,6 +22,7 @@ from mainspring.tracking.artifacts import check_path
 from mainspring.tracking.types import ArtifactFile
 
 SCHEME: Final = "mlflow-artifacts:"
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII)
 _CHUNK_BYTES: Final = 256 * 1024
 _WHOLE_BYTES: Final = 1 << 20
 _UPLOAD_LIMIT_BYTES: Final = 1 << 40
@@ -106,7 +108,7 @@ class ArtifactRoutes:
         return empty()
 
     def get(self, request: Request) -> Response:
-        return self._download(request.params["path"])
+        return self._download(request.params["path"], request.headers.get("range", ""))
 
     def delete(self, request: Request) -> Response:
         self.tracking.artifacts.remove(request.params["path"])
@@ -130,21 +132,60 @@ class ArtifactRoutes:
         version = self.registry.versions.get(need(asked.name, "name"), int(number))
         return self._download(f"{tree_path(version.source)}/{need(asked.path, 'path')}")
 
-    def _download(self, path: str) -> Response:
+    def _download(self, path: str, span: str = "") -> Response:
         entry, stream = self.tracking.artifacts.open(path)
         # Never shown in this server's origin: a page among the artifacts stays a download.
         headers = [
             ("content-type", "application/octet-stream"),
             ("content-disposition", f"attachment; filename*=UTF-8''{quote(entry.name, safe='')}"),
+            ("accept-ranges", "bytes"),
         ]
-        if entry.size_bytes <= _WHOLE_BYTES:
+        try:
+            wanted = byte_range(span, entry.size_bytes)
+        except Invalid:
+            stream.close()
+            raise
+        status, start, length = 200, 0, entry.size_bytes
+        if wanted is not None:
+            status, (start, end) = 206, wanted
+            length = end - start + 1
+            headers.append(("content-range", f"bytes {start}-{end}/{entry.size_bytes}"))
+            stream.seek(start)
+        if length <= _WHOLE_BYTES:
             with stream:
-                return Response(200, headers, stream.read())
-        headers.append(("content-length", str(entry.size_bytes)))
-        return Response(200, headers, _chunks(stream))
+                return Response(status, headers, stream.read(length) if wanted else stream.read())
+        headers.append(("content-length", str(length)))
+        return Response(status, headers, _chunks(stream, None if wanted is None else length))
 
 
-def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+def byte_range(text: str, size_bytes: int) -> tuple[int, int] | None:
+    """First and last byte that a Range header asks for; None for all of it.
+
+    Several ranges, and other units, are answered with the whole file, as the standard allows.
+    Source: RFC 9110, section 14. Errors: ``http.bad_range`` when there are no such bytes.
+    """
+    match = _RANGE.match(text)
+    if match is None or not (match[1] or match[2]):
+        return None
+    last = size_bytes - 1
+    if not match[1]:
+        start, end = max(0, size_bytes - int(match[2])), last
+    else:
+        start, end = int(match[1]), min(int(match[2] or last), last)
+    if start > end:
+        raise Invalid(
+            "http.bad_range",
+            f"There are no such bytes in a file of {size_bytes}.",
+            hint="Ask for bytes=FIRST-LAST, counted from 0.",
+            size_bytes=size_bytes,
+        )
+    return start, end
+
+
+def _chunks(stream: BinaryIO, length: int | None) -> Iterator[bytes]:
+    """All that is left, or so many bytes; a whole file is read to its end, which checks it."""
     with stream:
-        while chunk := stream.read(_CHUNK_BYTES):
+        while chunk := stream.read(_CHUNK_BYTES if length is None else min(_CHUNK_BYTES, length)):
             yield chunk
+            if length is not None:
+                length -= len(chunk)

@@ -14,7 +14,8 @@ _INFO: Final = {
     "store_type": "SqlStore",
     "workspaces_enabled": False,
     "trace_archival_enabled": False,
-    "multipart_uploads_enabled": False,
+    "multipart_uploads_enabled": True,
+    # They work when a client insists; by itself it would ask once more for each small file.
     "multipart_downloads_enabled": False,
     "presigned_upload_run_id_supported": False,
     "presigned_upload_model_id_supported": False,

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import hashlib
+import socket
+from typing import Any
+
+import httpx
+import pytest
+from wire import Wire
+
+ROOT = "/api/2.0/mlflow-artifacts"
+
+
+def begun(wire: Wire, folder: str, parts: int, **headers: str) -> dict[str, Any]:
+    asked = {"path": "/home/me/größe 1.bin", "num_parts": str(parts)}
+    answer = wire.http.post(f"{ROOT}/mpu/create/{folder}", json=asked, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def sent(wire: Wire, made: dict[str, Any], *parts: bytes) -> list[dict[str, Any]]:
+    named = []
+    for credential, data in zip(made["credentials"], parts, strict=True):
+        answer = wire.http.put(credential["url"], content=data, headers=credential["headers"])
+        etag = answer.headers["etag"]
+        assert etag == f'"sha256:{hashlib.sha256(data).hexdigest()}"'
+        named.append({"part_number": credential["part_number"], "etag": etag, "url": "x"})
+    return named
+
+
+def ended(wire: Wire, verb: str, folder: str, made: dict[str, Any], parts: Any) -> httpx.Response:
+    asked = {"path": "größe 1.bin", "upload_id": made["upload_id"], "parts": parts}
+    return wire.http.post(f"{ROOT}/mpu/{verb}/{folder}", json=asked)
+
+
+def test_a_file_comes_in_parts(wire: Wire) -> None:
+    """Created, sent, completed: the file lies under its own name in the folder of the address."""
+    folder = f"0/{wire.new_run()}/artifacts/deep"
+    made = begun(wire, folder, 2)
+    assert [one["part_number"] for one in made["credentials"]] == [1, 2]
+    named = sent(wire, made, b"one", b"two")
+    for _ in range(2):
+        assert ended(wire, "complete", folder, made, named).json() == {}
+    assert wire.http.get(f"{ROOT}/artifacts/{folder}/größe 1.bin").content == b"onetwo"
+
+
+def test_bad_completions_are_refused(wire: Wire) -> None:
+    """Missing, doubled, swapped and altered parts are 400, an unknown upload 404; nothing is made."""
+    folder = f"0/{wire.new_run()}/artifacts"
+    made = begun(wire, folder, 2)
+    one, two = sent(wire, made, b"one", b"two")
+    swapped = [{**one, "etag": two["etag"]}, {**two, "etag": one["etag"]}]
+    for parts in ([], [one], [one, one], [two, one], swapped, [{**one, "part_number": 2**40}, two]):
+        answer = ended(wire, "complete", folder, made, parts)
+        assert (answer.status_code, answer.json()["error_code"]) == (
+            400,
+            "INVALID_PARAMETER_VALUE",
+        )
+    assert ended(wire, "complete", folder, {"upload_id": "x"}, [one, two]).status_code == 404
+    assert ended(wire, "complete", "0/other", made, [one, two]).status_code == 404
+    assert wire.http.get(f"{ROOT}/artifacts", params={"path": folder}).json() == {}
+    assert ended(wire, "abort", folder, made, None).json() == {}
+    assert ended(wire, "complete", folder, made, [one, two]).status_code == 404
+
+
+def test_a_torn_part_has_to_come_again(wire: Wire) -> None:
+    """A part whose sender goes away in the middle does not count as arrived."""
+    folder = f"0/{wire.new_run()}/artifacts"
+    made = begun(wire, folder, 1)
+    host, port = wire.address.removeprefix("http://").split(":")
+    path = made["credentials"][0]["url"].removeprefix(wire.address)
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = f"PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\n"
+        connection.sendall(head.encode() + b"x" * 10)
+    torn = f"sha256:{hashlib.sha256(b'x' * 10).hexdigest()}"
+    answer = ended(wire, "complete", folder, made, [{"part_number": 1, "etag": torn}])
+    assert answer.status_code == 400
+    named = sent(wire, made, b"whole")
+    assert ended(wire, "complete", folder, made, named).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("folder", "asked"),
+    [
+        ("0/%2e%2e/x", {"path": "a", "num_parts": 1}),
+        ("0/x", {"path": "..", "num_parts": 1}),
+        ("0/x", {"path": "a/", "num_parts": 1}),
+        ("0/x", {"path": "a\x00b", "num_parts": 1}),
+        ("0/x", {"path": "a", "num_parts": -1}),
+        ("0/x", {"path": "a", "num_parts": 10_001}),
+        ("0/x", {"path": "a", "num_parts": 2**70}),
+        ("0/x", {"num_parts": 1}),
+    ],
+)
+def test_bad_beginnings_are_refused(wire: Wire, folder: str, asked: dict[str, Any]) -> None:
+    """Paths that climb and odd numbers begin nothing."""
+    assert wire.http.post(f"{ROOT}/mpu/create/{folder}", json=asked).status_code == 400
+
+
+def test_parts_carry_the_senders_own_credentials(wire: Wire) -> None:
+    """A client sends nothing by itself to such an address, so it is told to say who it is."""
+    made = begun(wire, "0/x", 1, authorization="Bearer mine")
+    [credential] = made["credentials"]
+    assert credential["headers"] == {"Authorization": "Bearer mine"}
+    assert credential["url"].startswith(wire.address)
+    assert begun(wire, "0/x", 1)["credentials"][0]["headers"] == {}
+
+
+def test_downloads_in_ranges(wire: Wire) -> None:
+    """The address of a download with the file's size, and any single range of its bytes."""
+    root = f"0/{wire.new_run()}/artifacts"
+    data = bytes(range(256)) * 10_000
+    wire.http.put(f"{ROOT}/artifacts/{root}/a%20b%2525.bin", content=data)
+    found = wire.http.get(f"{ROOT}/presigned/{root}/a%20b%2525.bin").json()
+    assert found["file_size"] == len(data)
+    for header, part in (
+        ("bytes=0-0", data[:1]),
+        ("bytes=100-299", data[100:300]),
+        ("bytes=2559990-", data[-10:]),
+        ("bytes=-7", data[-7:]),
+        ("bytes=1-2000000", data[1:2_000_001]),
+        ("bytes=5-99999999", data[5:]),
+    ):
+        answer = wire.http.get(found["url"], headers={"range": header, **found["headers"]})
+        assert (answer.status_code, answer.content == part) == (206, True), header
+        start = int(answer.headers["content-range"].split()[1].split("-")[0])
+        assert answer.headers["content-range"].endswith(f"/{len(data)}")
+        assert data[start : start + len(part)] == part
+    for header in ("bytes=0-1,5-6", "lines=1-2", "bytes=-", "bytes=x-y"):
+        answer = wire.http.get(found["url"], headers={"range": header})
+        assert (answer.status_code, answer.content == data) == (200, True)
+    for header in ("bytes=2560000-", "bytes=9-3", "bytes=-0"):
+        assert wire.http.get(found["url"], headers={"range": header}).status_code == 416
+    assert wire.http.get(f"{ROOT}/presigned/{root}/nothing").status_code == 404
