@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from mainspring.data.cleaning import engine_type
 from mainspring.data.sql import literal, names, quoted
 from mainspring.features.request import Request, end_shift, micros
 from mainspring.features.streams import Plan, asked_query, facts_query, key_tables, planned
@@ -111,6 +112,48 @@ def compiled(definition: FeatureSet, request: Request, stretch: Stretch = Stretc
     rest = "".join(f", {table}" for table in tables)
     sql = f"WITH {every}{rest}, features AS ({body}) {_result(request, columns)}"
     return Compiled(", ".join(prefix), plan, sql, tuple(columns), order)
+
+
+def asked_online(
+    definition: FeatureSet, request: Request, found: Mapping[str, str]
+) -> tuple[str, tuple[FeatureColumn, ...]]:
+    """The query of features for rows whose looked-up features are known already.
+
+    Relations: ``given`` has ``_id`` and the rows' columns; ``found`` has ``_id`` and the columns
+    of ``found``, which maps each to its type. Expressions are the same text as in
+    :func:`compiled`, over the same types.
+    """
+    rows = [(f"v{n}", v) for n, v in enumerate(definition.views) if isinstance(v, RowView)]
+    tables = [f"numbered AS ({_given(request)})"]
+    tables.append(f"known AS ({_known_columns(request, numbered=True)})")
+    tables += [f"{label} AS ({_row(view)})" for label, view in rows]
+    sources = {label: tuple(view.columns) for label, view in rows}
+    columns = [_column(definition, name, v.name) for _, v in rows for name in v.columns]
+    if found:
+        typed = ", ".join(f"CAST({quoted(n)} AS {t}) AS {quoted(n)}" for n, t in found.items())
+        tables.append(f"windowed AS (SELECT _id, {typed} FROM found)")
+        sources["windowed"] = tuple(found)
+        columns += [_column(definition, name, "") for name in found]
+    body, columns = _with_derived(definition, request, sources, columns)
+    values = ", ".join(
+        f"CAST({quoted(column.name)} AS {'VARCHAR' if column.type == 'category' else 'DOUBLE'}) "
+        f"AS {quoted(column.name)}"
+        for column in columns
+    )
+    return f"WITH {', '.join(tables)} SELECT _id, {values} FROM ({body}) ORDER BY _id", tuple(
+        columns
+    )
+
+
+def _given(request: Request) -> str:
+    """The given rows in the types that they are stored with."""
+    known = set(request.known_ahead)
+    chosen = ", ".join(
+        f"CAST({quoted(c.name)} AS {engine_type(c.type)}) AS {quoted(c.name)}"
+        for c in request.rows.schema.columns
+        if c.name in known or c.name == request.rows.spec.time
+    )
+    return f"SELECT _id, {chosen} FROM given"
 
 
 def _where(request: Request, stretch: Stretch) -> str:

@@ -102,6 +102,11 @@ class FeatureViews:
         relations |= self._windowed(plan, relations)
         return self.tables.query(plan.sql, relations)
 
+    def recipe(self, definition: FeatureSet, problem: Problem) -> tuple[Digest, Request]:
+        """The digest of all that decides a row's features but the facts; and what it is over."""
+        request = _request(definition, problem, self._used(definition, problem, {}))
+        return _recipe(definition, request), request
+
     def names(self) -> list[str]:
         """The feature sets that have a build."""
         return self.database.read(self.store.names)

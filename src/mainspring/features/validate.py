@@ -70,6 +70,11 @@ def checked(tables: Tables, definition: FeatureSet, request: Request) -> Compile
     return compiled(definition, request)
 
 
+def view_types(tables: Tables, view: View, request: Request) -> dict[str, str]:
+    """The engine's type of each column of a view."""
+    return _types(tables, view, request, _only(request.rows.schema, request.known_ahead))
+
+
 def _types(tables: Tables, view: View, request: Request, ahead: Schema) -> dict[str, str]:
     """Each column of a view and the engine's type of it."""
     if isinstance(view, RowView):

@@ -10,12 +10,14 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import batched
-from typing import Final
+from itertools import islice
+from typing import Final, TypeVar
 
 from mainspring._adapters.sqlite.connection import connect, translate
 from mainspring.core.errors import Unavailable
 from mainspring.ports.online import Found, Published
+
+T = TypeVar("T")
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS plans (recipe TEXT PRIMARY KEY, plan BLOB NOT NULL) WITHOUT ROWID;
@@ -57,7 +59,7 @@ class SqliteOnline:
     ) -> bool:
         with self._turn, _errors():
             number, count = self._begin(recipe, view, as_of_micros), 0
-            for some in batched(entities, _ROWS_PER_WRITE):
+            for some in _portions(entities, _ROWS_PER_WRITE):
                 # Small transactions: a reader's snapshot, and another writer, wait for no one.
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._connection.executemany(
@@ -83,7 +85,7 @@ class SqliteOnline:
                 if row is None:
                     return None
                 found: dict[str, bytes] = {}
-                for some in batched(dict.fromkeys(keys), _KEYS_PER_READ):
+                for some in _portions(dict.fromkeys(keys), _KEYS_PER_READ):
                     marks = ", ".join("?" * len(some))
                     found |= self._connection.execute(
                         "SELECT entity, data FROM entities "
@@ -146,6 +148,12 @@ class SqliteOnline:
         self._connection.execute(f"DELETE FROM entities WHERE view_id IN ({old})", keys)
         self._connection.execute(f"DELETE FROM views WHERE id IN ({old})", keys)
         self._connection.execute("COMMIT")
+
+
+def _portions(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 @contextmanager

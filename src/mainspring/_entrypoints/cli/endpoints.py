@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     deploy.add_argument("address", metavar="MODEL", help="NAME, NAME@alias or NAME/VERSION")
     deploy.add_argument("--endpoint", metavar="NAME", help="which endpoint; named as the model")
-    traffic.add(among)
+    traffic.add(among, run_show)
     stop = verb(among, "stop", run_stop, "take an endpoint out of service")
     stop.add_argument("endpoint", metavar="ENDPOINT")
 

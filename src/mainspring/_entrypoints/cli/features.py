@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mainspring._entrypoints.cli import materialize
 from mainspring._entrypoints.cli.opening import opened, project_folder
 from mainspring._entrypoints.cli.output import FAILED, Output
 from mainspring._entrypoints.cli.parser import count, verb, verbs
@@ -37,6 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     build.add_argument("name", nargs="?", metavar="NAME", help="that of the project if none")
     build.add_argument("--start", type=_moment, metavar="DATE", help="rows from this event time on")
     build.add_argument("--end", type=_moment, metavar="DATE", help="rows before this event time")
+    materialize.add(among, _definition)
     get = verb(among, "get", run_get, "the features of some rows, by their key")
     get.add_argument("keys", nargs="+", metavar="KEY", help="row keys; several columns: joined")
     get.add_argument("--name", metavar="NAME", help="the feature set; that of the project if none")

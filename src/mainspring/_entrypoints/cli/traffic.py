@@ -10,6 +10,8 @@ from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import verb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mainspring._bootstrap.splitting import Beside
     from mainspring.serving.traffic import Route
 
@@ -22,10 +24,11 @@ _MORE = """What is named replaces what stood beside the champion; --champion-onl
 """
 
 
-def add(among: Any) -> None:
-    """The verb ``traffic``."""
+def add(among: Any, show: Callable[[argparse.Namespace, Output], int]) -> None:
+    """The verb ``traffic``; asked for nothing it does what ``show`` does."""
     found = verb(among, "traffic", run, "split, copy and roll back an endpoint", more=_MORE)
     found.add_argument("endpoint", metavar="ENDPOINT")
+    found.set_defaults(show=show)
     share, model = "MODEL=SHARE", "MODEL"
     found.add_argument(
         "--canary", action="append", type=_shared, metavar=share, help="answers its share"
@@ -51,11 +54,11 @@ def add(among: Any) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Changes an endpoint's traffic, or shows it when nothing is asked for."""
     from mainspring._bootstrap.splitting import roll_back, split
-    from mainspring._entrypoints.cli.endpoints import run_show
 
     beside = _beside(arguments)
     if beside is None and not arguments.rollback:
-        return run_show(arguments, output)
+        shown: int = arguments.show(arguments, output)
+        return shown
     with opened(arguments) as workspace:
         if beside is None:
             route = roll_back(workspace, arguments.endpoint)
