@@ -1,265 +1,208 @@
-"""The gateway beside FastAPI: same LightGBM model, same machine, one worker each, one run.
+"""The gateway beside its peers: same models, same machine, one worker each, one run.
 
-``python benchmarks/serving.py [--peer-python PYTHON] [--seconds S] [--rounds N]``. The peer runs in
-its own interpreter (it needs fastapi, uvicorn and lightgbm there); without it only ours is shown.
-Answers are compared before anything is timed. Rounds are interleaved and the median is shown, with
-the processor time of the server per request: on a busy machine that is the steadier number. Ours
-runs with validation, prediction records and metrics on; FastAPI predicts and nothing else.
+``python -m benchmarks serving``, or ``python benchmarks/serving.py [--peers NAMES] [--seconds S]
+[--rounds N]``. Each server is started as its documentation says, asked the same rows, its answers
+compared with the model's own, then loaded by ``wrk`` on the same two cores. One server runs at a
+time; ours is measured again after its peers, and the middle of all its rounds counts.
+
+What is unfair: ours validates, records every prediction and counts metrics, its peers predict and
+nothing else. Each peer gets the body that is natural to it. Servers that learn their speed over
+minutes, or that a team has tuned, do better than here.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import socket
-import statistics
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
 
-HERE = Path(__file__).parent
-COLUMNS = 18
+import numpy as np  # noqa: E402 -- threads are counted at its import
+from load import Load, load, middle  # noqa: E402
+from processes import Case, Server, ask, free_port, started  # noqa: E402
+from scripts.environments import python_of  # noqa: E402
+from serving_models import NAMES, booster, pipeline, rows_of  # noqa: E402
+from serving_ours import Ours, prepared  # noqa: E402
+from serving_peers import ALL, Peer, Rows  # noqa: E402
 
-PEER = """
-import sys
-import lightgbm, numpy, uvicorn
-from fastapi import FastAPI
-from pydantic import BaseModel
+ROWS_TO_COMPARE = 200
 
-booster = lightgbm.Booster(model_file=sys.argv[1])
-app = FastAPI()
 
-class Rows(BaseModel):
-    data: list[list[float]]
+@dataclass(frozen=True)
+class Work:
+    """One kind of load; ``binary`` is how ours takes it, where it can."""
 
-@app.post("/predict")
-def predict(rows: Rows):
-    scores = booster.predict(numpy.array(rows.data), num_threads=1)
-    return {"score": scores.tolist()}
+    title: str
+    kind: str
+    connections: int
+    rows: int = 1
+    binary: bool = False
 
-uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error", access_log=False)
-"""
 
-OURS = """
-import sys
-from pathlib import Path
-from mainspring._adapters.files.objects import FileObjects
-from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
-from mainspring._entrypoints.inference import GatewaySettings, run
-
-run(
-    GatewaySettings(Path(sys.argv[1]) / "serving", port=int(sys.argv[2])),
-    FileObjects(Path(sys.argv[1]) / "objects"),
-    {"lightgbm": LightgbmRuntime()},
-    ready=lambda address: None,
+WORKS = (
+    Work("LightGBM, 1 row, 1 connection", "lightgbm", 1),
+    Work("LightGBM, 1 row, 64 connections", "lightgbm", 64),
+    Work("LightGBM, 1,000 rows, 4 connections", "lightgbm", 4, 1000, binary=True),
+    Work("pipeline, 1 row, 1 connection", "pipeline", 1),
+    Work("pipeline, 1 row, 16 connections", "pipeline", 16),
 )
-"""
+MAKERS = {"lightgbm": (booster, "model.txt"), "pipeline": (pipeline, "model.joblib")}
+WAYS = {"lightgbm": ("native",), "pipeline": ("onnx", "original")}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@dataclass
+class Subject:
+    """One server with one model: how to start and ask it, and what it did."""
+
+    name: str
+    kind: str
+    ours: Ours | None
+    peer: Peer | None
+    rounds: dict[str, list[Load]] = field(default_factory=dict)
+    seconds_to_answer: float = 0.0
+    memory_mb: float = 0.0
 
 
-def wait_for(port: int, seconds: float = 60) -> float:
-    started = time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.01)
-        else:
-            return time.perf_counter() - started
-    raise TimeoutError(port)
+@dataclass(frozen=True)
+class Bench:
+    folder: Path
+    seconds: int
+    rounds: int
+
+    def measure(self, subject: Subject, rows: Rows, expected: list[float]) -> None:
+        """Starts the server, compares its answers, and loads it with each work of its kind."""
+        port = free_port()
+        command, environment = self.command(subject, port)
+        first = self.case(subject, port, rows[:1], binary=False)
+        with started(command, first, cwd=self.folder, environment=environment) as server:
+            subject.seconds_to_answer = server.seconds_to_answer
+            self.compare(subject, port, rows[:ROWS_TO_COMPARE], expected)
+            for work in WORKS:
+                if work.kind == subject.kind:
+                    self.load(subject, server, work, port, rows)
+            subject.memory_mb = server.memory_mb()
+
+    def command(self, subject: Subject, port: int) -> tuple[list[str], dict[str, str]]:
+        if subject.ours:
+            return subject.ours.command(port), {}
+        assert subject.peer is not None
+        model = self.folder / MAKERS[subject.kind][1]
+        python = python_of(subject.peer.environment)
+        return subject.peer.start(python, subject.kind, model, self.folder, port)
+
+    def case(self, subject: Subject, port: int, rows: Rows, *, binary: bool) -> Case:
+        if subject.ours:
+            return subject.ours.case(port, subject.kind, rows, binary=binary)
+        assert subject.peer is not None
+        return subject.peer.case(port, subject.kind, rows)
+
+    def compare(self, subject: Subject, port: int, rows: Rows, expected: list[float]) -> None:
+        """Errors: ``AssertionError`` when an answer is not the model's."""
+        for binary in (False, True) if subject.ours and subject.kind == "lightgbm" else (False,):
+            case = self.case(subject, port, rows, binary=binary)
+            body, headers = ask(case)
+            if subject.ours:
+                scores = subject.ours.scores(body, headers, len(rows))
+            else:
+                assert subject.peer is not None
+                scores = subject.peer.scores(body)
+            off = float(np.abs(np.array(scores) - expected[: len(rows)]).max())
+            if off > 1e-6:
+                raise AssertionError(f"{subject.name}: answers are off by {off}")
+
+    def load(self, subject: Subject, server: Server, work: Work, port: int, rows: Rows) -> None:
+        case = self.case(subject, port, rows[: work.rows], binary=work.binary)
+        found = subject.rounds.setdefault(work.title, [])
+        for _ in range(self.rounds):
+            one = load(
+                server, case, self.folder, connections=work.connections, seconds=self.seconds
+            )
+            found.append(one)
 
 
-def train(folder: Path):
-    import lightgbm
-
-    random = np.random.default_rng(20130101)
-    rows = random.normal(size=(20_000, COLUMNS))
-    target = (rows[:, 0] + rows[:, 1] * rows[:, 2] + random.normal(size=len(rows)) > 0).astype(
-        float
-    )
-    settings = {"objective": "binary", "verbose": -1, "num_threads": 1}
-    booster = lightgbm.train(settings, lightgbm.Dataset(rows, target), 200)
-    booster.save_model(folder / "model.txt")
-    return booster, rows
-
-
-def deploy(folder: Path) -> None:
-    from mainspring._adapters.files.objects import FileObjects
-    from mainspring.core.digest import canonical_json
-    from mainspring.core.schema import InputColumn, Signature
-    from mainspring.registry.manifest import Decision, Manifest
-    from mainspring.serving import GatewayControl, Route, Variant
-
-    objects = FileObjects(folder / "objects")
-    manifest = Manifest(
-        name="bench",
-        task="binary",
-        runtime="lightgbm",
-        signature=Signature(
-            tuple(InputColumn(f"x{n}", "number") for n in range(COLUMNS)), "probability"
-        ),
-        files={"model.txt": objects.put((folder / "model.txt").read_bytes())},
-        decision=Decision(threshold=0.5),
-    )
-    digest = objects.put(canonical_json(manifest))
-    control = GatewayControl(folder / "serving")
-    control.deploy("bench", Route(variants=(Variant(name="one", model=digest, version="1"),)))
-    control.close()
-
-
-def ask(url: str, body: bytes, headers: list[str]) -> tuple[bytes, str | None]:
-    request = urllib.request.Request(url, body, dict(h.split(": ", 1) for h in headers))
-    with urllib.request.urlopen(request) as response:
-        return response.read(), response.headers.get("Inference-Header-Content-Length")
-
-
-def processor_seconds(pid: int) -> float:
-    words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
-
-
-def load(server, case, seconds: float, connections: int) -> dict:
-    url, body, headers = case
-    before = processor_seconds(server.pid)
-    command = [sys.executable, str(HERE / "serving_load.py"), url, str(seconds), str(connections)]
-    done = subprocess.run([*command, *headers], input=body, capture_output=True, check=True)
-    said = json.loads(done.stdout)
-    if said["failures"]:
-        raise RuntimeError(f"{url}: {said['failures']} failures")
-    requests = said["requests_per_second"] * seconds * 4 / 3  # the warm-up is a third more
-    said["cpu_us"] = (processor_seconds(server.pid) - before) / requests * 1e6
-    return said
-
-
-def cases(port: int, peer_port: int, rows: np.ndarray) -> dict:
-    """Name -> (connections, rows, our case, the peer's case)."""
-    json_type = ["Content-Type: application/json"]
-    made = {}
-    for name, connections, count in (
-        ("1 row, 1 connection", 1, 1),
-        ("1 row, 64 connections", 64, 1),
-    ):
-        made[name] = (connections, count, json_type, False)
-    made["1,000 rows, JSON, 4 connections"] = (4, 1000, json_type, False)
-    made["1,000 rows, binary, 4 connections"] = (4, 1000, json_type, True)
-    result = {}
-    for name, (connections, count, headers, binary) in made.items():
-        some = rows[:count]
-        peer = json.dumps({"data": some.tolist()}).encode()
-        tensor = {"name": "rows", "shape": list(some.shape), "datatype": "FP64"}
-        if binary:
-            raw = np.ascontiguousarray(some).tobytes()
-            tensor["parameters"] = {"binary_data_size": len(raw)}
-            parameters = {"binary_data_output": True}
-            head = json.dumps({"inputs": [tensor], "parameters": parameters}).encode()
-            ours, mine = head + raw, [f"Inference-Header-Content-Length: {len(head)}"]
-        else:
-            tensor["data"] = some.ravel().tolist()
-            ours, mine = json.dumps({"inputs": [tensor]}).encode(), []
-        result[name] = (
-            connections,
-            count,
-            (f"http://127.0.0.1:{port}/v2/models/bench/infer", ours, [*headers, *mine]),
-            (f"http://127.0.0.1:{peer_port}/predict", peer, headers),
-        )
-    return result
-
-
-def check(booster, rows: np.ndarray, ours, peer, *, with_peer: bool) -> None:
-    body, length = ask(*ours)
-    if length is None:
-        score = json.loads(body)["outputs"][0]["data"]
-    else:
-        score = np.frombuffer(body[int(length) :], "<f8", count=len(rows)).tolist()
-    expected = booster.predict(rows).tolist()
-    if score != expected:
-        raise AssertionError("our answers are not the model's")
-    if with_peer and json.loads(ask(*peer)[0])["score"] != expected:
-        raise AssertionError("the peer's answers are not the model's")
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peer-python", default=None)
-    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--peers", default=",".join(peer.name for peer in ALL), help="which; all")
+    parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
+    chosen = parser.parse_args()
+    if shutil.which("wrk") is None:
+        print("serving: left out, since wrk is not installed (apt-get install wrk).")
+        return 1
+    peers = [peer for peer in ALL if peer.name in chosen.peers.split(",")]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        booster, rows = train(folder)
-        port, peer_port = free_port(), free_port()
-        ours = subprocess.Popen([sys.executable, "-c", OURS, name, str(port)])
-        started = wait_for(port)
-        while not (folder / "serving" / "gateway.json").exists():
-            time.sleep(0.01)
-        deploy(folder)
-        servers, peer = [ours], None
-        print(f"ours: listening after {started:.2f} s")
-        if arguments.peer_python:
-            command = [arguments.peer_python, "-c", PEER, str(folder / "model.txt"), str(peer_port)]
-            peer = subprocess.Popen(command)
-            servers.append(peer)
-            print(f"FastAPI: listening after {wait_for(peer_port):.2f} s")
+        bench = Bench(Path(name), chosen.seconds, chosen.rounds)
+        for kind in MAKERS:
+            subjects = list(compete(bench, kind, peers))
+            for work in WORKS:
+                if work.kind == kind:
+                    show(work, subjects)
+            show_starts(subjects)
+    return 0
+
+
+def compete(bench: Bench, kind: str, peers: list[Peer]) -> Iterator[Subject]:
+    """Ours in each form, the peers, and ours again."""
+    rows, target = rows_of(kind)
+    make, file = MAKERS[kind]
+    model = make(rows, target, bench.folder / file)
+    expected = answers_of(kind, model, rows[:ROWS_TO_COMPARE])
+    mine = []
+    for way in WAYS[kind]:
+        ours = prepared(f"ours, {way}", model, rows, way, bench.folder / f"{kind}-{way}")
+        mine.append(Subject(ours.name, kind, ours, None))
+    others = [Subject(peer.name, kind, None, peer) for peer in peers]
+    for subject in (*mine, *others, *mine):
         try:
-            compare(arguments, booster, rows, (port, peer_port), (ours, peer))
-        finally:
-            for server in servers:
-                server.terminate()
-            for server in servers:
-                server.wait(20)
+            bench.measure(subject, rows, expected)
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            if subject.ours:
+                raise
+            print(f"{subject.name} is left out: {str(error)[-400:]}", flush=True)
+    yield from (one for one in (*mine, *others) if one.rounds)
 
 
-def compare(arguments, booster, rows, ports, servers) -> None:
-    ours, peer = servers
-    print(
-        f"{'work':36} {'server':8} {'req/s':>8} {'rows/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'cpu us':>8}"
+def answers_of(kind: str, model, rows: Rows) -> list[float]:
+    if kind == "lightgbm":
+        return model.predict(np.array(rows)).tolist()
+    import pandas as pd
+
+    return model.predict_proba(pd.DataFrame(rows, columns=NAMES))[:, 1].tolist()
+
+
+def show(work: Work, subjects: list[Subject]) -> None:
+    best = max(
+        (middle(one.rounds[work.title]).requests_per_second for one in subjects if one.peer),
+        default=None,
     )
-    for name, (connections, count, our_case, peer_case) in cases(*ports, rows).items():
-        check(booster, rows[:count], our_case, peer_case, with_peer=peer is not None)
-        rounds = {"ours": [], "FastAPI": []}
-        for _ in range(arguments.rounds):
-            rounds["ours"].append(load(ours, our_case, arguments.seconds, connections))
-            if peer is not None:
-                rounds["FastAPI"].append(load(peer, peer_case, arguments.seconds, connections))
-        medians = {
-            who: {key: statistics.median(one[key] for one in some) for key in some[0]}
-            for who, some in rounds.items()
-            if some
-        }
-        for who, m in medians.items():
-            rate = m["requests_per_second"]
-            print(
-                f"{name:36} {who:8} {rate:8.0f} {rate * count:9.0f} {m['p50_ms']:8.2f} "
-                f"{m['p99_ms']:8.2f} {m['cpu_us']:8.0f}"
-            )
-        if len(medians) > 1:
-            one, other = medians["ours"], medians["FastAPI"]
-            rate = one["requests_per_second"] / other["requests_per_second"]
-            print(
-                f"{'':36} {'ratio':8} {rate:8.1f} {rate:9.1f} {one['p50_ms'] / other['p50_ms']:8.2f} "
-                f"{one['p99_ms'] / other['p99_ms']:8.2f} {one['cpu_us'] / other['cpu_us']:8.2f}"
-            )
-    for who, server in (("ours", ours), ("FastAPI", peer)):
-        if server is not None:
-            print(f"{who}: {memory_mb(server.pid):.0f} MB (PSS)")
+    print(f"\n{work.title}")
+    print(
+        f"  {'':16} {'req/s':>8} {'rows/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'cpu us':>8} {'of best peer':>13}"
+    )
+    for one in subjects:
+        found = middle(one.rounds[work.title])
+        rate = found.requests_per_second
+        share = f"{rate / best:12.1f}x" if best else ""
+        print(
+            f"  {one.name:16} {rate:8.0f} {rate * work.rows:9.0f} {found.p50_ms:8.2f} "
+            f"{found.p99_ms:8.2f} {found.cpu_us:8.0f} {share:>13}"
+        )
+
+
+def show_starts(subjects: list[Subject]) -> None:
+    print("\nFrom start to the first answer, and memory after the load (PSS, all processes)")
+    for one in subjects:
+        print(f"  {one.name:16} {one.seconds_to_answer:6.2f} s {one.memory_mb:8.0f} MB")
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

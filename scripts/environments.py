@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 1200
+MODELS = ("lightgbm==4.7.0", "scikit-learn==1.9.1", "numpy==2.4.6", "pandas==3.1.1")
 PACKAGES = {
     "mlflow": ("mlflow==3.17.2", "scikit-learn", "lightgbm", "xgboost-cpu"),
     "mlflow-old": (
@@ -24,7 +25,11 @@ PACKAGES = {
         "scikit-learn<1.8",
     ),
     "browser": ("playwright>=1.55,<2",),
-    "peers": ("fastapi", "uvicorn[standard]", "lightgbm", "numpy"),
+    "fastapi": ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", *MODELS),
+    "mlserver": ("mlserver==1.7.1", "mlserver-lightgbm==1.7.1", "mlserver-sklearn==1.7.1", *MODELS),
+    "litserve": ("litserve==0.2.19", *MODELS),
+    "bentoml": ("bentoml==1.4.39", *MODELS),
+    "ray": ("ray[serve]==2.60.0", *MODELS),
 }
 
 
