@@ -32,15 +32,18 @@ def over(database: Database, clock: FakeClock) -> Iterator[Tracking]:
 
 
 class Counting:
-    """A transaction that counts the calls that reach the database."""
+    """A transaction that counts the calls that reach the database, and the rows they read."""
 
-    def __init__(self, tx: Transaction) -> None:
-        self.tx = tx
+    def __init__(self, tx: Any) -> None:
+        self.tx: Transaction = tx
         self.calls = 0
+        self.rows = 0
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         self.calls += 1
-        return self.tx.all(sql, values)
+        found = self.tx.all(sql, values)
+        self.rows += len(found)
+        return found
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         self.calls += 1

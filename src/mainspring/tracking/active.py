@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from mainspring.core.errors import Invalid, NotFound, Unavailable
 from mainspring.core.ids import RunId, new_id
 from mainspring.tracking.artifacts import check_path
+from mainspring.tracking.columns import Columns
 from mainspring.tracking.deeds import Begun, Deed, Ended, Kept, Made, Read, Resumed
 from mainspring.tracking.expressions import Condition, listed
 from mainspring.tracking.inputs import check_datasets, dataset_ref
@@ -276,6 +277,14 @@ class Started:
         """A run as it is stored. Errors: ``tracking.run_not_found``."""
         self.recorder.runs.end_lost()
         return self.recorder.runs.get(RunId(run_id))
+
+    def history(self, run_id: str, key: str) -> Columns:
+        """All points of a metric by time and step, as arrays that numpy reads without a copy."""
+        found, token = self.recorder.runs.columns(run_id, key)
+        while token:
+            more, token = self.recorder.runs.columns(run_id, key, token=token)
+            found += more
+        return found
 
     def find(
         self, text: str | Condition = "", *, experiment: str = "", **options: Any

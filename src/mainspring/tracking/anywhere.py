@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from mainspring.core.ids import RunId
 from mainspring.core.pages import Page
+from mainspring.tracking.columns import Columns
 from mainspring.tracking.types import (
     ArtifactFile,
     Batch,
@@ -98,6 +99,12 @@ class AnyRuns(Protocol):
         self, run_id: str, key: str, *, limit: int = 100_000, token: str | None = None
     ) -> Page[Point]:
         """A metric's points."""
+        ...
+
+    def columns(
+        self, run_id: str, key: str, *, limit: int = 100_000, token: str | None = None
+    ) -> tuple[Columns, str | None]:
+        """A metric's points in columns, and the token of the next page."""
         ...
 
     def seen(self, run_ids: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from mainspring.ports.database import Reader, Transaction
+from mainspring.tracking.columns import Columns
 from mainspring.tracking.filters import Clause, Order
 from mainspring.tracking.types import (
     ArtifactFile,
@@ -20,7 +21,6 @@ from mainspring.tracking.types import (
     LoggedModel,
     ModelLink,
     ModelPoint,
-    Point,
     Run,
     State,
     View,
@@ -147,7 +147,7 @@ class RunStore(Protocol):
 
     def history(
         self, reader: Reader, place: Place, key: str, *, after: Sequence[Any] | None, limit: int
-    ) -> list[Point]:
+    ) -> Columns:
         """Points of a metric by time, step and value, after the given one of those."""
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from mainspring.ports.clock import Clock
 from mainspring.ports.database import Database, Reader, Transaction
 from mainspring.tracking import events, tokens
 from mainspring.tracking.batches import check_batch
+from mainspring.tracking.columns import Columns
 from mainspring.tracking.filters import RUNS, parse, parse_orders
 from mainspring.tracking.inputs import check_datasets, dataset_ref
 from mainspring.tracking.limits import (
@@ -311,18 +313,23 @@ class Runs:
         self, run_id: str, key: str, *, limit: int = MAX_POINTS, token: str | None = None
     ) -> Page[Point]:
         """A metric's points by time and step. Errors: ``tracking.run_not_found``."""
+        found, more = self.columns(run_id, key, limit=limit, token=token)
+        return Page(found.points(key), more)
+
+    def columns(
+        self, run_id: str, key: str, *, limit: int = MAX_POINTS, token: str | None = None
+    ) -> tuple[Columns, str | None]:
+        """Like :meth:`history`, in columns: them, and the token of the next page if there is one."""
         limit = max(1, min(limit, MAX_POINTS))
 
-        def work(reader: Reader) -> Page[Point]:
+        def work(reader: Reader) -> tuple[Columns, str | None]:
             place = need_place(self.store, reader, run_id)
             secret, mark = self.experiments.secret(reader), ("history", run_id, key)
             after = tokens.read(secret, mark, token)
-            points = self.store.history(reader, place, key, after=after, limit=limit + 1)
-            more = None
-            if len(points) > limit:
-                more = tokens.write(secret, mark, _place_in_history(points[limit - 1]))
-                points = points[:limit]
-            return Page(tuple(points), more)
+            found = self.store.history(reader, place, key, after=after, limit=limit + 1)
+            if len(found.steps) <= limit:
+                return found, None
+            return found.first(limit), tokens.write(secret, mark, _place_in(found, limit - 1))
 
         return self.database.read(work)
 
@@ -389,6 +396,7 @@ class Runs:
         )
 
 
-def _place_in_history(point: Point) -> tuple[int, int, float, int]:
-    nan = point.value != point.value  # noqa: PLR0124 - NaN differs from itself
-    return (point.time_ms, point.step, 0.0 if nan else point.value, int(nan))
+def _place_in(columns: Columns, row: int) -> tuple[int, int, float, int]:
+    value = columns.values[row]
+    nan = isnan(value)
+    return (columns.times_ms[row], columns.steps[row], 0.0 if nan else value, int(nan))

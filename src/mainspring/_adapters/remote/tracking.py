@@ -13,6 +13,7 @@ import msgspec
 from mainspring._adapters.remote.wire import Wire
 from mainspring.core.ids import RunId
 from mainspring.core.pages import Page
+from mainspring.tracking.columns import MEDIA_TYPE, Columns, unpack
 from mainspring.tracking.types import (
     ArtifactFile,
     Batch,
@@ -38,13 +39,6 @@ class _Experiments(msgspec.Struct):
 
 class _Runs(msgspec.Struct):
     items: tuple[Run, ...]
-    next_token: str | None = None
-
-
-class _Points(msgspec.Struct):
-    steps: list[int]
-    times_ms: list[int]
-    values: list[float]
     next_token: str | None = None
 
 
@@ -206,9 +200,17 @@ class RemoteRuns:
         self, run_id: str, key: str, *, limit: int = 100_000, token: str | None = None
     ) -> Page[Point]:
         """A metric's points by time and step."""
-        found = self.wire.get(_Points, "runs", run_id, "metrics", key, limit=limit, token=token)
-        points = zip(found.values, found.steps, found.times_ms, strict=True)
-        return Page(tuple(Point(key, *point) for point in points), found.next_token)
+        found, more = self.columns(run_id, key, limit=limit, token=token)
+        return Page(found.points(key), more)
+
+    def columns(
+        self, run_id: str, key: str, *, limit: int = 100_000, token: str | None = None
+    ) -> tuple[Columns, str | None]:
+        """A metric's points in columns, and the token of the next page."""
+        data, more = self.wire.get_as(
+            MEDIA_TYPE, "runs", run_id, "metrics", key, limit=limit, token=token
+        )
+        return unpack(data), more
 
     def seen(self, run_ids: Sequence[str]) -> None:
         """Notes a sign of life of runs."""

@@ -85,6 +85,13 @@ class Wire:
         """An answer as a value."""
         return self._value(kind, self._ask("GET", self._path(segments, query)))
 
+    def get_as(self, accept: str, *segments: str, **query: Any) -> tuple[bytes, str | None]:
+        """The bytes of an answer in a form of its own, and the token of the next page."""
+        response = self._open("GET", self._path(segments, query), None, accept=accept)
+        data = self._read(response)
+        self._check(response, data)
+        return data, response.getheader("x-next-token")
+
     def send(self, kind: type[T], method: str, *segments: str, body: Any = None) -> T:
         """What a change answers, as a value."""
         data = None if body is None else msgspec.msgpack.encode(body)
@@ -120,21 +127,28 @@ class Wire:
 
     def _ask(self, method: str, path: str, body: Any = None) -> bytes:
         response = self._open(method, path, body)
-        try:
-            data = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._away(error)
+        data = self._read(response)
         self._check(response, data)
         return data
 
-    def _open(self, method: str, path: str, body: Any) -> http.client.HTTPResponse:
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        try:
+            return response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._away(error)
+
+    def _open(
+        self, method: str, path: str, body: Any, *, accept: str = PACKED
+    ) -> http.client.HTTPResponse:
         """The beginning of an answer; asked once more on a new connection when an old one broke.
 
         That is safe, because everything that is asked may be asked twice.
         """
         kept = self._connection()
         fresh = kept.sock is None
-        headers = {**self._headers, **({"content-type": PACKED} if body is not None else {})}
+        headers = {**self._headers, "accept": accept}
+        if body is not None:
+            headers["content-type"] = PACKED
         try:
             return self._once(kept, method, path, body, headers)
         except TimeoutError as error:

@@ -7,6 +7,7 @@ and step; ``latest`` keeps of each metric the greatest (step, time, value).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from math import isnan
@@ -16,12 +17,14 @@ from typing import Any, Final
 import msgspec
 
 from mainspring._adapters.sql.fields import Fields, chunks, marks
+from mainspring._adapters.sql.tracking_histories import Histories
 from mainspring._adapters.sql.tracking_links import add_datasets, add_models, links_of
 from mainspring._adapters.sql.tracking_models import add_model_points
 from mainspring._adapters.sql.tracking_search import search_runs
 from mainspring.core.errors import Conflict
 from mainspring.core.ids import RunId
 from mainspring.ports.database import Reader, Row, Transaction
+from mainspring.tracking.columns import Columns
 from mainspring.tracking.ports import Hit, Place, RunQuery
 from mainspring.tracking.types import (
     ENDED,
@@ -52,9 +55,6 @@ _TERM: Final = (
     "INSERT INTO run_terms (run, field, shelf, value) VALUES (?,?,?,?) "
     "ON CONFLICT (run, field) DO UPDATE SET value = excluded.value"
 )
-_HISTORY: Final = "SELECT time_ms, step, value, nan FROM metrics WHERE run = ? AND field = ?"
-WHOLE: Final = 100_000  # points of one metric that are sorted in memory
-_NAN: Final = float("nan")
 _ROW: Final = (
     "r.id, r.uuid, r.experiment, r.name, r.status, r.start_ms, r.end_ms, r.user_id, "
     "r.artifact_uri, r.shelf, e.state, r.document"
@@ -76,6 +76,7 @@ class SqlRuns:
     def __init__(self, *, dialect: str, fields: Fields | None = None) -> None:
         self._dialect = dialect
         self._fields = fields or Fields()
+        self._histories = Histories()
 
     def add(self, tx: Transaction, run: Run) -> Mapping[str, int]:
         experiment = int(run.experiment_id)
@@ -178,24 +179,11 @@ class SqlRuns:
 
     def history(
         self, reader: Reader, place: Place, key: str, *, after: Sequence[Any] | None, limit: int
-    ) -> list[Point]:
+    ) -> Columns:
         field = self._fields.existing(reader, [f"m:{key}"]).get(f"m:{key}")
         if field is None:
-            return []
-        if after is None:
-            # Steps and times mostly rise together, and this order is the table's own.
-            rows = reader.all(f"{_HISTORY} LIMIT ?", (place.number, field, WHOLE + 1))
-            if len(rows) <= WHOLE:
-                rows.sort()
-                return _points(key, rows[:limit])
-        where, values = "", [place.number, field]
-        if after:
-            where = " AND time_ms >= ? AND (time_ms, step, value, nan) > (?,?,?,?)"
-            values += [after[0], *after]
-        rows = reader.all(
-            f"{_HISTORY}{where} ORDER BY time_ms, step, value, nan LIMIT ?", (*values, limit)
-        )
-        return _points(key, rows)
+            return Columns(array("q"), array("q"), array("d"))
+        return self._histories.read(reader, place, field, after=after, limit=limit)
 
     def seen(self, tx: Transaction, run_ids: Sequence[str], now_ms: int) -> None:
         for part in chunks(run_ids):
@@ -303,17 +291,6 @@ def _rows(run: int, points: Sequence[Point], fields: Mapping[str, int]) -> list[
         values = [0.0 if nan else value for value, nan in zip(values, nans, strict=True)]
     numbers = map(fields.__getitem__, keys)
     return list(zip(repeat(run), numbers, steps, times, values, nans, strict=False))
-
-
-def _points(key: str, rows: Sequence[Row]) -> list[Point]:
-    """Rows as points, without a Python call for each: a hundred thousand are one page."""
-    values = list(map(itemgetter(2), rows))
-    if any(map(itemgetter(3), rows)):
-        values = [_NAN if row[3] else row[2] for row in rows]
-    fields = zip(
-        repeat(key), values, map(itemgetter(1), rows), map(itemgetter(0), rows), strict=False
-    )
-    return list(map(tuple.__new__, repeat(Point), fields))
 
 
 def _value(value: float, nan: int) -> float:

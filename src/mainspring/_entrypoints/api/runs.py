@@ -21,10 +21,11 @@ from mainspring._entrypoints.api.operations import (
     query,
     reply,
 )
-from mainspring._entrypoints.api.points import MEDIA_TYPE, Points, columns, pack
+from mainspring._entrypoints.api.points import Points, columns
 from mainspring.core.ids import RunId
 from mainspring.tracking import Batch, Point, Run, Tracking
 from mainspring.tracking.charts import MAX_STEPS
+from mainspring.tracking.columns import MEDIA_TYPE, pack
 from mainspring.tracking.runs import MAX_POINTS
 from mainspring.tracking.types import DatasetInput, ModelLink, Status, View
 
@@ -291,12 +292,12 @@ class RunOperations:
 
     def history(self, request: Request) -> Response:
         asked = query(request, HistoryQuery)
-        page = self.tracking.runs.history(
+        found, next_token = self.tracking.runs.columns(
             request.params["run_id"], request.params["key"], limit=asked.limit, token=asked.token
         )
         if MEDIA_TYPE not in request.headers.get("accept", ""):
-            return reply(request, columns(page.items, page.next_token))
+            return reply(request, columns(found, next_token))
         headers = [("content-type", MEDIA_TYPE), ("vary", "accept")]
-        if page.next_token:
-            headers.append(("x-next-token", page.next_token))
-        return Response(200, headers, pack(page.items))
+        if next_token:
+            headers.append(("x-next-token", next_token))
+        return Response(200, headers, pack(found))

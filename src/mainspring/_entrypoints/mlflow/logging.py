@@ -15,15 +15,15 @@ from typing import Final
 
 import msgspec
 
-from mainspring._entrypoints._http import Request, Response, Route
+from mainspring._entrypoints._http import Request, Response, Route, json_bytes
 from mainspring._entrypoints._http.futures import then
 from mainspring._entrypoints.mlflow.reading import Pair, body, need, number, pairs, query
 from mainspring._entrypoints.mlflow.routing import LARGE_BODY_BYTES, RUNS_READ, RUNS_WRITE, both
 from mainspring._entrypoints.mlflow.runs import One
-from mainspring._entrypoints.mlflow.writing import empty, metrics_json
+from mainspring._entrypoints.mlflow.writing import empty, history_json
 from mainspring.core.errors import Invalid
-from mainspring.core.pages import Page
 from mainspring.tracking import Batch, DatasetInput, Point, Runs
+from mainspring.tracking.columns import Columns
 from mainspring.tracking.runs import MAX_POINTS
 from mainspring.tracking.types import Dataset, ModelLink, ModelPoint
 
@@ -189,24 +189,26 @@ class LoggingRoutes:
         run_id, key = asked.id, need(asked.metric_key, "metric_key")
         limit = asked.max_results
         most = MAX_POINTS if limit is None else min(limit, MAX_PAGE)
-        page = self.runs.history(run_id, key, limit=most, token=asked.page_token)
-        if limit is None and page.next_token:
+        found, token = self.runs.columns(run_id, key, limit=most, token=asked.page_token)
+        if limit is None and token:
             # Without a limit a client expects all there is; it is sent in parts.
-            chunks = self._whole_history(run_id, key, page)
+            chunks = self._whole_history(run_id, key, found, token)
             return Response(200, [("content-type", "application/json")], chunks)
         parts = []
-        if page.items:
-            parts.append(b'"metrics":' + metrics_json(page.items))
-        if page.next_token:
-            parts.append(b'"next_page_token":' + msgspec.json.encode(page.next_token))
-        return Response(200, [("content-type", "application/json")], b"{" + b",".join(parts) + b"}")
+        if found.steps:
+            parts.append(b'"metrics":' + history_json(key, found))
+        if token:
+            parts.append(b'"next_page_token":' + msgspec.json.encode(token))
+        return json_bytes(b"{" + b",".join(parts) + b"}")
 
-    def _whole_history(self, run_id: str, key: str, page: Page[Point]) -> Iterator[bytes]:
+    def _whole_history(
+        self, run_id: str, key: str, found: Columns, token: str | None
+    ) -> Iterator[bytes]:
         yield b'{"metrics":['
-        yield metrics_json(page.items)[1:-1]
-        while page.next_token:
-            page = self.runs.history(run_id, key, token=page.next_token)
-            yield b"," + metrics_json(page.items)[1:-1]
+        yield history_json(key, found)[1:-1]
+        while token:
+            found, token = self.runs.columns(run_id, key, token=token)
+            yield b"," + history_json(key, found)[1:-1]
         yield b"]}"
 
     def _log(self, run_id: str, batch: Batch) -> Future[Response]:

@@ -5,14 +5,15 @@ The structs are the hot path's hand-written encoders: msgspec writes them in one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import repeat
 from math import isnan
-from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
 from mainspring._entrypoints._http import Response, json_bytes
+from mainspring.tracking.columns import Columns
 from mainspring.tracking.types import Experiment, LoggedModel, ModelPoint, Point, Run
 
 _encode = msgspec.json.Encoder().encode
@@ -90,12 +91,11 @@ def metric(point: Point) -> Metric:
     return Metric(key, value if value == value else "NaN", time_ms, step)  # noqa: PLR0124 - NaN
 
 
-def metrics_json(points: Sequence[Point]) -> bytes:
-    """Points as a JSON list, without a Python call for each unless one is NaN."""
-    keys, values, steps, times = (list(map(itemgetter(place), points)) for place in range(4))
-    if any(map(isnan, values)):
-        return _encode([metric(point) for point in points])
-    return _encode(list(map(_Plain, keys, values, times, steps)))
+def history_json(key: str, columns: Columns) -> bytes:
+    """A metric's points as a JSON list, without a Python call for each unless one is NaN."""
+    if any(map(isnan, columns.values)):
+        return _encode([metric(point) for point in columns.points(key)])
+    return _encode(list(map(_Plain, repeat(key), columns.values, columns.times_ms, columns.steps)))
 
 
 def run_info(run: Run) -> RunInfo:
