@@ -4,7 +4,7 @@ import pytest
 
 from mainspring.monitoring.types import Monitor
 from mainspring.monitoring.windows import Broken, Drifted, Window, judge, persistent
-from mainspring.training.bootstrap import Estimate
+from mainspring.training.estimate import Estimate
 
 
 def estimate(value, low, high):

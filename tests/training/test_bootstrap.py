@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from mainspring.core.errors import Invalid
 from mainspring.problem.types import MetricName
 from mainspring.training.bootstrap import (
-    Estimate,
     bootstrap,
     cluster_index,
     clusters_of,
@@ -25,6 +24,7 @@ from mainspring.training.bootstrap import (
     p_value,
     statistic_of,
 )
+from mainspring.training.estimate import Estimate
 from mainspring.training.metrics import Measure, checked, metric
 
 

@@ -20,7 +20,6 @@ from mainspring.serving.client import (
     GatewayClient,
     GatewayControl,
 )
-from mainspring.serving.shipping import ship
 from mainspring.serving.traffic import Route
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ class LocalGateway:
         )
 
     def ship(self) -> int:
+        from mainspring.serving.shipping import ship  # where a gateway is takes no tables
+
         self._control.seal_records()
         return ship(self._folder / RECORDS_FOLDER, self._tables).rows
 

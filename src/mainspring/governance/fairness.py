@@ -18,7 +18,8 @@ from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from mainspring.core.errors import Invalid
-from mainspring.training.bootstrap import Estimate, cluster_index, draw_counts, interval
+from mainspring.training.bootstrap import cluster_index, draw_counts, interval
+from mainspring.training.estimate import Estimate
 from mainspring.training.vectors import Counts, Vector, binary, group_names, same_length
 
 RATES: Final = ("selection_rate", "true_positive_rate", "false_positive_rate")

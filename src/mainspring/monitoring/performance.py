@@ -16,7 +16,8 @@ from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from mainspring.core.errors import Invalid
-from mainspring.training.bootstrap import Estimate, bootstrap, interval
+from mainspring.training.bootstrap import bootstrap, interval
+from mainspring.training.estimate import Estimate
 from mainspring.training.metrics import Measure, row_losses
 from mainspring.training.vectors import Flags, Vector, probabilities, same_length, vector
 

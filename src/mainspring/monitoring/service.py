@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from mainspring.core.errors import NotFound
 from mainspring.core.events import EventKind, Fact, ref
-from mainspring.core.schema import Signature
-from mainspring.monitoring import events, live
-from mainspring.monitoring.drift import ColumnDrift
+from mainspring.monitoring import events
 from mainspring.monitoring.ports import Alert, MonitorStore
-from mainspring.monitoring.quality import QualityFinding
-from mainspring.monitoring.reference import Measured, Reference, measure
 from mainspring.monitoring.types import Monitoring
-from mainspring.monitoring.windows import Breach, Broken, Drifted, Window, judge, persistent
+from mainspring.monitoring.watched import Watched
+from mainspring.monitoring.windows import Breach, Window, judge, persistent
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Database, Transaction
 from mainspring.ports.tables import Frame, Tables
 from mainspring.problem.types import Problem
-from mainspring.training.bootstrap import Estimate, bootstrap
-from mainspring.training.evaluation import METRICS, Judging
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """The version that a window is measured against: its reference and its own evaluation.
-
-    ``thresholds`` gives each version's decision threshold, for costs. ``by_row``: rows are drawn
-    for the intervals, not days; right only where rows have no time and so no common cause in it.
-    """
-
-    model: str
-    version: int
-    signature: Signature | None
-    reference: Reference | None
-    evaluated: Mapping[str, float]
-    thresholds: Mapping[str, float]
-    compare_with: tuple[str, ...] = ()
-    by_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +35,10 @@ class Watch:
         Shapes: ``rows`` has ``prediction_id`` (text), ``outcome`` (float64), ``known_at``
         (datetime64[us]).
         """
+        import numpy as np
+
+        from mainspring.monitoring import live
+
         now = np.datetime64(self.clock.now().replace(tzinfo=None), "us")
         count = len(rows["prediction_id"])
         full = {**rows, "received_at": np.full(count, now, dtype="datetime64[us]")}
@@ -81,7 +58,10 @@ class Watch:
 
         Measuring a window again that is already kept changes nothing.
         """
-        window = self._measure(endpoint, start, end, watched, spec, problem)
+        from mainspring.monitoring.measuring import Span, measure_window
+
+        span = Span(self.tables, endpoint, start, end, self.clock.now())
+        window = measure_window(span, watched, spec, problem)
         breaches = judge(spec.monitors, window, watched.evaluated)
         now = self.clock.now()
 
@@ -129,48 +109,6 @@ class Watch:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _measure(
-        self,
-        endpoint: str,
-        start: datetime,
-        end: datetime,
-        watched: Watched,
-        spec: Monitoring,
-        problem: Problem,
-    ) -> Window:
-        frame = live.answered(
-            self.tables, endpoint, start, end, now=self.clock.now(), signature=watched.signature
-        )
-        labelled = live.known(frame)
-        moved = _beside(watched.reference, frame, spec)
-        return Window(
-            endpoint=endpoint,
-            start=start,
-            end=end,
-            model=watched.model,
-            versions=tuple(sorted({int(v) for v in frame["version"]})),
-            rows=len(labelled),
-            labelled=int(labelled.sum()),
-            metrics=_metrics(frame, labelled, frame["score"], watched, problem),
-            references=self._references(endpoint, start, end, watched, problem),
-            drift=tuple(_drifted(one) for one in moved.drift if one.judged),
-            score_drift=_drifted(moved.score) if moved.score else None,
-            quality=tuple(_broken(one) for one in moved.quality if one.broken),
-        )
-
-    def _references(
-        self, endpoint: str, start: datetime, end: datetime, watched: Watched, problem: Problem
-    ) -> dict[str, dict[str, Estimate]]:
-        found = {}
-        for version in watched.compare_with:
-            rows = live.paired(
-                self.tables, endpoint, (version, version), start, end, now=self.clock.now()
-            )
-            everything = np.ones(len(rows["outcome"]), dtype=bool)
-            whole = {**rows, "version": np.full(len(everything), version, dtype=object)}
-            found[version] = _metrics(whole, everything, rows["first"], watched, problem)
-        return found
-
     def _raise(
         self,
         tx: Transaction,
@@ -194,60 +132,6 @@ class Watch:
                 )
                 if opened:
                     tx.announce(_alert_fact(events.ALERT_OPENED, opened))
-
-
-def _beside(reference: Reference | None, frame: Frame, spec: Monitoring) -> Measured:
-    if reference is None or not len(frame["score"]):
-        return Measured([], None, [])
-    least = min((m.min_rows for m in spec.monitors.values()), default=300)
-    return measure(reference, frame, frame["score"], effect=0.1, significance=0.01, min_rows=least)
-
-
-def _broken(one: QualityFinding) -> Broken:
-    return Broken(
-        name=one.column,
-        check=one.check,
-        observed=one.ratio,
-        expected=one.reference_ratio,
-        significance=one.q_value,
-    )
-
-
-def _drifted(one: ColumnDrift) -> Drifted:
-    return Drifted(
-        name=one.column,
-        effect=one.effect,
-        significance=one.q_value,
-        rows=one.n_current,
-        moved=one.drifted,
-    )
-
-
-def _metrics(
-    frame: Frame, rows: NDArray[np.bool_], scores: NDArray[Any], watched: Watched, problem: Problem
-) -> dict[str, Estimate]:
-    """Every metric of the task on the labelled rows, with an interval over days (or rows).
-
-    Costs are those of the decisions taken, each version deciding by its own threshold: the score
-    is shifted so that one threshold serves them all.
-    """
-    if not rows.any():
-        return {}
-    labels = frame["outcome"][rows].astype(np.float64)
-    predicted = scores[rows].astype(np.float64)
-    days = frame["event_time"][rows].astype("datetime64[D]").astype(np.int64)
-    drawn = np.arange(len(days), dtype=np.int64) if watched.by_row else days
-    judging = Judging(task=problem.task, costs=problem.costs)
-    found: dict[str, Estimate] = {}
-    for name in METRICS[problem.task]:
-        used = predicted
-        if name == "cost_per_1000" and problem.task == "binary":
-            cuts = np.array([watched.thresholds.get(str(v), 0.5) for v in frame["version"][rows]])
-            used = (predicted >= cuts).astype(np.float64)
-        found[name] = bootstrap(
-            judging.measure(name), labels, used, drawn, draws=100, confidence=0.9
-        )
-    return found
 
 
 def _closed(window: Window, breaches: list[Breach]) -> Fact:
@@ -287,3 +171,6 @@ def _alert_fact(kind: EventKind, alert: Alert) -> Fact:
         used=(ref("endpoint", alert.endpoint),),
         generated=(ref("alert", alert.id),),
     )
+
+
+__all__ = ["Watch", "Watched"]

@@ -13,7 +13,7 @@ import msgspec
 
 from mainspring.monitoring.types import Monitor
 from mainspring.problem.types import HIGHER_IS_BETTER
-from mainspring.training.bootstrap import Estimate
+from mainspring.training.estimate import Estimate
 
 
 class Drifted(msgspec.Struct, frozen=True, kw_only=True):

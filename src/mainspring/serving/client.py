@@ -9,12 +9,10 @@ import http.client
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from mainspring.core.errors import (
     Broken,
@@ -26,8 +24,13 @@ from mainspring.core.errors import (
     TimedOut,
     Unavailable,
 )
-from mainspring.ports.tables import Frame
 from mainspring.serving.traffic import Route, RouteTable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mainspring.ports.tables import Frame
 
 TOKEN_FILE: Final = "control.token"  # noqa: S105 - a file's name
 ADDRESS_FILE: Final = "gateway.json"
@@ -127,7 +130,7 @@ class GatewayClient:
         if entity is not None:
             parameters["entity"] = list(entity)
         if event_times is not None:
-            times = event_times.astype("datetime64[us]").view(np.int64)
+            times = event_times.astype("datetime64[us]").view("int64")
             parameters["event_time"] = times.tolist()
         head, body = _encode(rows, parameters)
         headers = {
@@ -269,6 +272,8 @@ def _decode(response: http.client.HTTPResponse, data: bytes) -> dict[str, NDArra
 
 
 def _column(datatype: str, data: bytes, rows: int) -> NDArray[Any]:
+    import numpy as np  # asking where a gateway is needs none
+
     if datatype == "FP64":
         return np.frombuffer(data, dtype="<f8")
     if datatype == "BOOL":
@@ -283,6 +288,8 @@ def _column(datatype: str, data: bytes, rows: int) -> NDArray[Any]:
 
 
 def _same(value: str, rows: int) -> NDArray[Any]:
+    import numpy as np
+
     column = np.empty(rows, dtype=object)
     column[:] = value
     return column

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from mainspring.core.digest import Digest
 from mainspring.core.errors import Conflict, Invalid, NotFound
 from mainspring.core.names import did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Role = Literal["champion", "canary", "arm", "group", "shadow", "reference"]
 VariantName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}$(?!\n)")]
@@ -231,6 +233,8 @@ def assign(
     the rest. So an entity that has met a canary keeps meeting it while its share grows.
     ``endpoint`` is what the draw is keyed by (:meth:`Route.salt`).
     """
+    import numpy as np  # listing who answers needs none
+
     shares = [variant.share for variant in answering[:-1]]
     if not any(shares):
         return np.full(len(entities), len(answering) - 1, dtype=np.intp)

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from mainspring.core.errors import Invalid
 from mainspring.training.distributions import NORMAL, student_below, student_quantile
+from mainspring.training.estimate import Estimate
 from mainspring.training.metrics import Measure, Ranking, checked, from_totals, metric, row_terms
 from mainspring.training.vectors import Counts, Vector, same_length, share
 
@@ -30,22 +30,6 @@ _FEW: Final = 2
 
 Statistic = Callable[[Counts], float]
 """How often each cluster was drawn -> the number (NaN where undefined)."""
-
-
-class Estimate(Struct, frozen=True, kw_only=True):
-    """A number with its interval.
-
-    ``value`` is None where undefined; ``low`` and ``high`` are None too with a single cluster or
-    when most draws were undefined. ``draws`` counts the defined ones.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    clusters: int
-    draws: int
-    confidence: float
 
 
 def clusters_of(times: NDArray[np.datetime64], resample: Literal["row", "day", "week"]) -> Counts:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from mainspring.core.errors import Invalid
 from mainspring.problem.types import Costs, MetricName, Task
-from mainspring.training.bootstrap import Estimate, bootstrap
+from mainspring.training.bootstrap import bootstrap
 from mainspring.training.curves import (
     CalibrationBin,
     Confusion,
@@ -22,6 +22,7 @@ from mainspring.training.curves import (
     precision_recall,
     roc,
 )
+from mainspring.training.estimate import Estimate
 from mainspring.training.metrics import Measure
 from mainspring.training.vectors import Vector, group_names, paired, same_length
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from mainspring.core.errors import Invalid
 from mainspring.problem.types import Guardrail, MetricName, Problem, Task
-from mainspring.training.bootstrap import Estimate, cluster_index, interval, resample, statistic_of
+from mainspring.training.bootstrap import cluster_index, interval, resample, statistic_of
+from mainspring.training.estimate import Estimate
 from mainspring.training.evaluation import Evaluation, Judging, slices
 from mainspring.training.metrics import checked, metric
 from mainspring.training.table import TrainingTable

@@ -13,7 +13,7 @@ from mainspring.improvement.types import Retraining
 from mainspring.monitoring.windows import Breach, Drifted, Window
 from mainspring.serving.routes import write_routes
 from mainspring.serving.traffic import Route, RouteTable, Variant
-from mainspring.training.bootstrap import Estimate
+from mainspring.training.estimate import Estimate
 
 MAY = datetime(2024, 5, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
