@@ -56,8 +56,9 @@ class FolderGateway:
         def written() -> None:
             from mainspring._bootstrap.workspace import runtimes
 
+            known = runtimes(self._workspace.settings)
             for variant in route.variants:
-                load_model(variant.model, self._workspace.objects.get, runtimes())
+                load_model(variant.model, self._workspace.objects.get, known)
             table = read_routes(self._folder)
             if table.routes.get(endpoint) != route:
                 write_routes(self._folder, table.with_route(endpoint, route))

@@ -143,7 +143,9 @@ def predictions(workspace: Workspace, address: str, file: Path) -> Predictions:
         version=chosen_version(workspace.registry, address),
         file=file,
         features=workspace.features,
-        load=lambda digest: load_model(digest, workspace.objects.get, runtimes()),
+        load=lambda digest: load_model(
+            digest, workspace.objects.get, runtimes(workspace.settings)
+        ),
     )
 
 

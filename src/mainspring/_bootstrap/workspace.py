@@ -27,6 +27,7 @@ from mainspring.ports.objects import Objects
 from mainspring.ports.tables import Tables
 
 if TYPE_CHECKING:
+    from mainspring._bootstrap.saving import Saving
     from mainspring._bootstrap.tracking import Recording
     from mainspring.data.service import Datasets
     from mainspring.features.service import FeatureViews
@@ -244,6 +245,13 @@ class Workspace:
             self.database, SqlRegistry(self.database.dialect), self.clock, self.objects
         )
 
+    @property
+    def models(self) -> Saving:
+        """Keeps a model that is in hand: ``ws.models.save(name, model, sample=rows)``."""
+        from mainspring._bootstrap.saving import Saving
+
+        return Saving(self)
+
     @cached_property
     def watch(self) -> Watch:
         """Windows, outcomes and alerts of endpoints."""
@@ -366,11 +374,8 @@ def learners(threads: int) -> dict[str, Learner]:
     return {learner.name: learner for learner in found}
 
 
-def runtimes() -> dict[str, Runtime]:
-    """Every serving runtime by name."""
-    from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
-    from mainspring._adapters.linear.runtime import ConstantRuntime, LinearRuntime
-    from mainspring._adapters.onnx.runtime import OnnxRuntime
+def runtimes(settings: Mapping[str, Resolved] | None = None) -> dict[str, Runtime]:
+    """Every serving runtime by name, as far as the settings let it run."""
+    from mainspring._bootstrap.runtimes import known_runtimes
 
-    found: list[Runtime] = [LightgbmRuntime(), LinearRuntime(), ConstantRuntime(), OnnxRuntime()]
-    return {runtime.name: runtime for runtime in found}
+    return known_runtimes(settings)

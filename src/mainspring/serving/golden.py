@@ -18,6 +18,7 @@ from mainspring.core.schema import Signature
 from mainspring.ports.tables import Frame
 
 GOLDEN_FILE: Final = "golden.json"
+TOLERANCE: Final = 1e-9
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,7 +26,7 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     inputs: dict[str, tuple[float | str | None, ...]]
     score: tuple[float, ...]
-    tolerance: float = 1e-9
+    tolerance: float = TOLERANCE
     version: int = 1
 
     @property
@@ -33,14 +34,20 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return len(self.score)
 
 
-def golden_bytes(signature: Signature, rows: Frame, score: NDArray[np.float64]) -> bytes:
+def golden_bytes(
+    signature: Signature,
+    rows: Frame,
+    score: NDArray[np.float64],
+    *,
+    tolerance: float = TOLERANCE,
+) -> bytes:
     """The golden file for some rows and the scores (after calibration) of the model in hand."""
     inputs = {
         column.name: [_plain(value) for value in rows[column.name].tolist()]
         for column in signature.inputs
     }
     return msgspec.json.encode(
-        {"version": 1, "inputs": inputs, "score": score.tolist(), "tolerance": 1e-9}
+        {"version": 1, "inputs": inputs, "score": score.tolist(), "tolerance": tolerance}
     )
 
 

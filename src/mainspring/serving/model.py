@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainspring.core.digest import Digest, sha256
-from mainspring.core.errors import Broken, Invalid, NotFound, TimedOut, Unavailable
+from mainspring.core.errors import Broken, Conflict, Invalid, NotFound, TimedOut, Unavailable
 from mainspring.core.schema import InputColumn, Signature
 from mainspring.ports.tables import Frame
 from mainspring.registry.manifest import Manifest, read_manifest
 from mainspring.serving.golden import check_golden, golden_frame, read_golden
+from mainspring.serving.policy import POLICY_FILE, Policy, read_policy
 from mainspring.serving.ports import Loaded, Runtime
 from mainspring.serving.unsafe import refuse_unsafe
 from mainspring.training.calibration import Calibration
@@ -49,6 +50,23 @@ class Scores:
 
     score: Array
     decision: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contributions:
+    """What each input added to the raw sum of each row (log odds for a chance).
+
+    Shapes: ``values`` (n, inputs + 1); the last column is what there is without any input.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+
+    def row(self, place: int) -> dict[str, Any]:
+        """One row's: the base, and the inputs from the largest on."""
+        values = self.values[place].tolist()
+        named = sorted(zip(self.names, values, strict=False), key=lambda one: -abs(one[1]))
+        return {"base": values[-1], "contributions": dict(named)}
 
 
 class MatrixColumns(Mapping[str, NDArray[Any]]):
@@ -121,6 +139,7 @@ class ServedModel:
         self.names = tuple(column.name for column in manifest.signature.inputs)
         self.codes = tuple(_codes(column) for column in manifest.signature.inputs)
         self._loaded = loaded
+        self.policy: Policy | None = None
         self._calibration: Calibration | None = (
             None
             if manifest.calibration is None
@@ -155,6 +174,18 @@ class ServedModel:
         policy = self.manifest.decision
         return Scores(score, None if policy is None else score >= policy.threshold)
 
+    def explain(self, matrix: Array) -> Contributions:
+        """What each input added, per encoded row. Errors: ``serving.no_explanation``."""
+        explain = getattr(self._loaded, "explain", None)
+        if explain is None:
+            raise Conflict(
+                "serving.no_explanation",
+                f"The runtime {self.manifest.runtime!r} cannot explain single predictions.",
+                hint="LightGBM and linear models can; leave 'explain' out for others.",
+                runtime=self.manifest.runtime,
+            )
+        return Contributions(self.names, explain(matrix))
+
     def predict(self, rows: Frame) -> Scores:
         """Score and decision of the rows of a frame that holds every input by name."""
         count = len(next(iter(rows.values()))) if rows else 0
@@ -184,6 +215,7 @@ def load_model(
         refuse_unsafe(files)
     loaded = runtime.load(files, manifest.signature, manifest.plan)
     model = ServedModel(manifest, loaded, digest, steady=runtime.steady)
+    model.policy = read_policy(files.get(POLICY_FILE))
     _try_out(model, files)
     return model
 

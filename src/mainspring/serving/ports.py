@@ -29,6 +29,18 @@ class Loaded(Protocol):
         ...
 
 
+class Explains(Protocol):
+    """A loaded model that can tell what each input added to its answer. Safe from any thread."""
+
+    def explain(self, inputs: Array) -> Array:
+        """What each input adds to the raw sum, and last what there is without any.
+
+        Shapes: as ``predict`` in; float64 (n, number of inputs + 1) out. A row's sum is the raw
+        answer before its link (log odds for a chance). Source: SHAP values, Lundberg and Lee 2017.
+        """
+        ...
+
+
 class Runtime(Protocol):
     """One safe file format: reading it never executes what it holds.
 

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import Final
 
+from mainspring.core.errors import Invalid
 from mainspring.serving.refusals import unreadable, unsafe
 
 MAX_UNPACKED_BYTES: Final = 2_000_000_000
@@ -53,6 +54,8 @@ def _refuse_archive(path: str, data: bytes) -> None:
                 _refuse_place(path, entry)
                 with archive.open(entry) as file:
                     _refuse_pickle(f"{path}:{entry.filename}", file.read(_HEAD_BYTES))
+    except Invalid:
+        raise
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise unreadable(path, str(error) or "it is no whole archive") from error
 

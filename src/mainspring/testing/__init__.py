@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mainspring.testing.objects import MemoryObjects
     from mainspring.testing.objects_suite import ObjectsSuite
     from mainspring.testing.queue_suite import QueueSuite
+    from mainspring.testing.runtime_suite import RuntimeSuite, Sample
     from mainspring.testing.tables_suite import TablesSuite
     from mainspring.testing.workspace import MemoryPorts, memory_ports
 
@@ -32,6 +33,8 @@ __all__ = [
     "MemoryPorts",
     "ObjectsSuite",
     "QueueSuite",
+    "RuntimeSuite",
+    "Sample",
     "TablesSuite",
     "memory_ports",
 ]
@@ -43,6 +46,8 @@ _HOMES = {
     "MemoryPorts": "workspace",
     "ObjectsSuite": "objects_suite",
     "QueueSuite": "queue_suite",
+    "RuntimeSuite": "runtime_suite",
+    "Sample": "runtime_suite",
     "TablesSuite": "tables_suite",
     "memory_ports": "workspace",
 }

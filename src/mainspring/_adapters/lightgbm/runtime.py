@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 MODEL_FILE: Final = "model.txt"
 _FLOAT64: Final = 1  # C_API_DTYPE_FLOAT64
 _NORMAL: Final = 0  # C_API_PREDICT_NORMAL
+_CONTRIBUTIONS: Final = 3  # C_API_PREDICT_CONTRIB
 _ROW_MAJOR: Final = 1
 _PARAMETERS: Final = b"num_threads=1 verbosity=-1"
 _TREES = re.compile(rb"^tree_sizes=([0-9 ]*)$", re.MULTILINE)
@@ -114,6 +115,33 @@ class Booster:
             raise Invalid(
                 "serving.prediction_failed",
                 f"LightGBM could not predict: {_last_error(self._library)}.",
+                hint="Compare the model's signature with the rows that were sent.",
+            )
+        return answer
+
+    def explain(self, inputs: Array) -> Array:
+        """What each input adds to the raw sum, and last the base (SHAP values). Any thread."""
+        rows, width = inputs.shape
+        answer = np.empty((rows, width + 1), dtype=np.float64)
+        length = ctypes.c_int64()
+        matrix = np.ascontiguousarray(inputs)
+        if self._library.LGBM_BoosterPredictForMat(
+            self._handle,
+            matrix.ctypes.data,
+            _FLOAT64,
+            rows,
+            width,
+            _ROW_MAJOR,
+            _CONTRIBUTIONS,
+            0,
+            _ALL,
+            _PARAMETERS,
+            ctypes.byref(length),
+            answer.ctypes.data,
+        ):
+            raise Invalid(
+                "serving.prediction_failed",
+                f"LightGBM could not explain: {_last_error(self._library)}.",
                 hint="Compare the model's signature with the rows that were sent.",
             )
         return answer

@@ -83,8 +83,9 @@ class Graph:
 
     def predict(self, inputs: Array) -> Array:
         """One number per row. Shapes: (n, inputs) in, (n,) out."""
-        feed = {name: make(inputs) for name, make in self._feeds.items()}
         try:
+            with np.errstate(over="ignore"):  # a number beyond 32 bits is infinite to the graph
+                feed = {name: make(inputs) for name, make in self._feeds.items()}
             (answer,) = self._session.run([self._output], feed)
         except self._failures as error:
             raise Invalid(

@@ -1,0 +1,1 @@
+"""Gradient boosting by CatBoost (extra ``catboost``): the serving runtime and the packer."""

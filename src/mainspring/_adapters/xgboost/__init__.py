@@ -1,0 +1,1 @@
+"""Gradient boosting by XGBoost (extra ``xgboost``): the serving runtime and the packer."""

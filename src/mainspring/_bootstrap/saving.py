@@ -1,0 +1,212 @@
+"""``ws.models.save``: a model that somebody has in hand becomes a version, with its plan.
+
+The object is asked for its own answers to sample rows and to boundary rows; the form that is kept
+is the first that gives the same, and the package holds what was tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from mainspring._bootstrap.runtimes import known_runtimes, packers
+from mainspring.core.digest import sha256
+from mainspring.core.errors import Invalid
+from mainspring.core.schema import InputColumn, Signature
+from mainspring.projects.packaging import environment
+from mainspring.registry.details import Details
+from mainspring.registry.manifest import Decision, Manifest
+from mainspring.registry.plan import Way
+from mainspring.registry.types import Because, Version
+from mainspring.serving.boundary import boundary_rows
+from mainspring.serving.golden import GOLDEN_FILE, golden_bytes
+from mainspring.serving.planning import Chosen, Replay, choose, default_tolerance
+from mainspring.training.encoding import matrix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mainspring._bootstrap.workspace import Workspace
+    from mainspring.serving.ports import Packer
+
+    Columns = Mapping[str, NDArray[Any]]
+
+GOLDEN_ROWS: Final = 64
+MOST_SAMPLE_ROWS: Final = 20_000
+Output = Literal["probability", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Keeps models of any library in a workspace's registry."""
+
+    workspace: Workspace
+
+    def save(
+        self,
+        name: str,
+        model: object,
+        *,
+        sample: Any,
+        output: Output = "probability",
+        decision: Decision | None = None,
+        tolerance: float | None = None,
+        prefer: Way | None = None,
+        trust: Collection[str] = (),
+        categories: Mapping[str, Sequence[str]] | None = None,
+        details: Details | None = None,
+    ) -> Version:
+        """The next version of the model, made at the first use of its name.
+
+        ``model``: a scikit-learn estimator or pipeline, a booster of LightGBM, XGBoost or CatBoost,
+        or the bytes of an ONNX file. ``sample``: rows it can answer, as columns by name in the
+        order it was trained on (a mapping, or a data frame); some hundred that look like those to
+        come. ``categories``: for inputs of texts, the values in the order of their codes; those of
+        the sample, sorted, if absent. ``tolerance``: how far an answer may be off; a millionth
+        (of the answers' spread, for values) if absent. ``prefer`` is tried first. ``trust``: types
+        of your own that skops may keep, once you have read their code.
+
+        Errors: ``serving.not_packable``, ``serving.not_faithful`` when no form answers as the
+        object does, ``serving.untrusted_types``, ``serving.extra_missing``.
+        """
+        packer = _packer(model, trust)
+        columns = _columns(sample)
+        signature = Signature(_inputs(columns, categories or {}), output)
+        replay = _replay(packer, model, columns, signature)
+        threshold = decision.threshold if decision else None
+        replay = _with(replay, threshold, tolerance, signature)
+        forms = sorted(packer.forms(model, signature), key=lambda form: form.way != prefer)
+        known = known_runtimes(self.workspace.settings, trust)
+        chosen = choose(forms, replay, signature, known)
+        return self._register(name, chosen, (columns, replay, signature), decision, details)
+
+    def _register(
+        self,
+        name: str,
+        chosen: Chosen,
+        seen: tuple[Columns, Replay, Signature],
+        decision: Decision | None,
+        details: Details | None,
+    ) -> Version:
+        columns, replay, signature = seen
+        few = min(GOLDEN_ROWS, replay.sample_rows)
+        first = {key: _plain(values[:few]) for key, values in columns.items()}
+        golden = golden_bytes(
+            signature, first, replay.answers[:few], tolerance=max(1e-9, replay.tolerance)
+        )
+        files = {**chosen.files, GOLDEN_FILE: golden}
+        manifest = Manifest(
+            name=name,
+            task="binary" if signature.output == "probability" else "regression",
+            runtime=chosen.form.runtime,
+            signature=signature,
+            files={path: sha256(data) for path, data in files.items()},
+            decision=decision,
+            golden=GOLDEN_FILE,
+            plan=chosen.plan,
+            environment=environment(),
+        )
+        because = Because(why=chosen.plan.why[:1000], actor=self.workspace.actor)
+        registry = self.workspace.registry
+        registry.models.register(name, exists_ok=True, because=because)
+        return registry.versions.create(name, manifest, files, details=details, because=because)
+
+
+def _packer(model: object, trust: Collection[str]) -> Packer:
+    for packer in packers(trust):
+        if packer.takes(model):
+            return packer
+    raise Invalid(
+        "serving.not_packable",
+        f"A {type(model).__module__}.{type(model).__qualname__} is of no library that is known.",
+        hint="Give a scikit-learn estimator, a booster of LightGBM, XGBoost or CatBoost, or the "
+        "bytes of an ONNX file (torch.onnx.export writes one).",
+    )
+
+
+def _columns(sample: Any) -> Columns:
+    """The sample's columns, at most 20,000 rows spread over it."""
+    columns = {str(name): np.asarray(sample[name]) for name in sample}
+    rows = len(next(iter(columns.values()))) if columns else 0
+    if not rows or any(values.shape != (rows,) for values in columns.values()):
+        raise Invalid(
+            "serving.bad_rows",
+            "The sample is no table: it needs rows, and columns of one length.",
+            hint="Give a mapping of column names to arrays, or a data frame.",
+        )
+    if rows <= MOST_SAMPLE_ROWS:
+        return columns
+    places = np.linspace(0, rows - 1, MOST_SAMPLE_ROWS).astype(np.intp)
+    return {name: values[places] for name, values in columns.items()}
+
+
+def _inputs(columns: Columns, given: Mapping[str, Sequence[str]]) -> tuple[InputColumn, ...]:
+    return tuple(
+        InputColumn(name, "number")
+        if values.dtype.kind in "biuf" and name not in given
+        else InputColumn(name, "category", tuple(given.get(name) or _seen(values)))
+        for name, values in columns.items()
+    )
+
+
+def _seen(values: NDArray[Any]) -> list[str]:
+    return sorted({value for value in values.tolist() if isinstance(value, str)})
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Texts and None for a category, floats for a number, as a golden sample stores them."""
+    if values.dtype.kind in "biuf":
+        return values.astype(np.float64)
+    texts = [value if isinstance(value, str) else None for value in values.tolist()]
+    return np.array(texts, dtype=object)
+
+
+def _replay(packer: Packer, model: object, columns: Columns, signature: Signature) -> Replay:
+    """Sample and boundary rows with the object's own answers.
+
+    A model that refuses unknown categories is not asked about them: its answer is an error in every
+    form, or should be.
+    """
+    plain = {name: _plain(values) for name, values in columns.items()}
+    seen = matrix(plain, signature.inputs)
+    answers = packer.answers(model, columns, signature)
+    edges = boundary_rows(seen, signature, packer.thresholds(model))
+    try:
+        at_edges = packer.answers(model, _decoded(edges, signature), signature)
+    except (ValueError, Invalid):
+        edges = edges[_all_known(edges, signature)]
+        at_edges = packer.answers(model, _decoded(edges, signature), signature)
+    return Replay(
+        rows=np.ascontiguousarray(np.concatenate([seen, edges])),
+        answers=np.concatenate([answers, at_edges]),
+        sample_rows=len(seen),
+        tolerance=0.0,
+    )
+
+
+def _with(
+    replay: Replay, threshold: float | None, tolerance: float | None, signature: Signature
+) -> Replay:
+    if tolerance is None:
+        tolerance = default_tolerance(replay.answers[: replay.sample_rows], signature)
+    return Replay(replay.rows, replay.answers, replay.sample_rows, tolerance, threshold)
+
+
+def _decoded(rows: NDArray[np.float64], signature: Signature) -> Columns:
+    """Encoded rows as columns; a category that is none is the empty text."""
+    columns: dict[str, NDArray[Any]] = {}
+    for place, one in enumerate(signature.inputs):
+        values = rows[:, place]
+        if one.type == "category":
+            values = np.array([*one.categories, ""], dtype=object)[values.astype(np.intp)]
+        columns[one.name] = values
+    return columns
+
+
+def _all_known(rows: NDArray[np.float64], signature: Signature) -> NDArray[np.bool_]:
+    places = [place for place, one in enumerate(signature.inputs) if one.type == "category"]
+    known: NDArray[np.bool_] = np.all(rows[:, places] >= 0, axis=1)
+    return known
