@@ -140,6 +140,7 @@ class Development:
             run_id="",
             feature_digest=parts.rows.digest,
             trained_until=to_iso(until),
+            endpoint=spec.endpoint,
         )
         data = [
             DataUsed(ref=one, rows=trained.report.released_on, until=to_iso(until))

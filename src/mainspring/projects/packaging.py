@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from datetime import timedelta
 from importlib import metadata
 from typing import Any, Final
 
 import msgspec
 
 from mainspring.core.digest import Digest, canonical_json, sha256
+from mainspring.core.durations import parse_duration
+from mainspring.core.errors import Conflict
 from mainspring.core.events import Ref
 from mainspring.core.schema import Signature
 from mainspring.monitoring import reference
@@ -17,6 +20,8 @@ from mainspring.problem.types import Problem
 from mainspring.registry.facts import DataUsed, Facts, Measured, Purpose, Verdict
 from mainspring.registry.manifest import Decision, Manifest
 from mainspring.serving.golden import GOLDEN_FILE, golden_bytes
+from mainspring.serving.policy import POLICY_FILE, Capacity, CostPerRow, Policy
+from mainspring.serving.types import Endpoint
 from mainspring.training.fitting import plain_cost
 from mainspring.training.service import Report, Trained
 
@@ -35,11 +40,14 @@ def build_package(
     run_id: str,
     feature_digest: str,
     trained_until: str | None,
+    endpoint: Endpoint | None = None,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest and the files of the final model.
 
     The reference of its drift is the test rows with the held-back model's scores: rows that the
     model that scored them had not learned from, as live rows are.
+    ``endpoint`` declares the decision
+    policy that the model is released with. Errors: ``projects.two_policies``.
     """
     final, report = trained.final, trained.report
     output = "probability" if problem.task == "binary" else "value"
@@ -49,6 +57,9 @@ def build_package(
     files[REFERENCE_FILE] = reference.build(
         trained.test.inputs, trained.test_scores, final.columns
     ).encode()
+    policy = policy_of(endpoint, report, problem)
+    if policy is not None:
+        files[POLICY_FILE] = canonical_json(policy)
     sample = {k: v[:GOLDEN_ROWS] for k, v in trained.sample.inputs.items()}
     files[GOLDEN_FILE] = golden_bytes(signature, sample, final.predict(sample))
     manifest = Manifest(
@@ -139,6 +150,33 @@ def _decision(report: Report, problem: Problem) -> Decision | None:
     if report.decision is None:
         return None
     return Decision(threshold=report.decision["threshold"], **plain_cost(problem.costs))
+
+
+def policy_of(endpoint: Endpoint | None, report: Report, problem: Problem) -> Policy | None:
+    """What a project declares beyond a threshold. Errors: ``projects.two_policies``."""
+    if endpoint is None or report.decision is None:
+        return None
+    if endpoint.capacity is not None and endpoint.cost_of_miss is not None:
+        raise Conflict(
+            "projects.two_policies",
+            "The endpoint declares both a capacity and a cost of each miss.",
+            hint="Keep one of 'capacity' and 'cost_of_miss' under [endpoint].",
+        )
+    costs = problem.costs
+    if endpoint.cost_of_miss is not None:
+        return CostPerRow(
+            column=endpoint.cost_of_miss,
+            false_positive=costs.false_positive,
+            true_positive=costs.true_positive,
+            true_negative=costs.true_negative,
+        )
+    if endpoint.capacity is None:
+        return None
+    return Capacity(
+        threshold=report.decision["threshold"],
+        most=endpoint.capacity,
+        window_micros=parse_duration(endpoint.capacity_window) // timedelta(microseconds=1),
+    )
 
 
 def _calibration(calibration: Any) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mainspring.core.digest import Digest
 from mainspring.core.errors import Invalid
 from mainspring.serving.model import Array, Scores, ServedModel
+from mainspring.serving.policy import wanted_column
 from mainspring.serving.records import Layout
 from mainspring.serving.traffic import Route, Variant, assign, named, versioned
 
@@ -124,12 +125,19 @@ def live_endpoint(name: str, route: Route, models: Mapping[Digest, ServedModel])
     if route.groups is not None:
         # A group may be named by a column that no model takes; a row without it is in no group.
         inputs.setdefault(route.groups.column, "category")
-    required = recorded | {
-        column
-        for live in watching
-        if live.variant.role == "reference"
-        for column in live.model.names
-    }
+    read = {column for live in answering if (column := wanted_column(live.model.policy))}
+    for column in read:
+        inputs.setdefault(column, "number")
+    required = (
+        recorded
+        | read
+        | {
+            column
+            for live in watching
+            if live.variant.role == "reference"
+            for column in live.model.names
+        }
+    )
     return LiveEndpoint(name, route, tuple(answering), tuple(watching), inputs, required)
 
 

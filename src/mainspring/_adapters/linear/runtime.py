@@ -98,13 +98,25 @@ class Linear:
 
     def predict(self, inputs: Array) -> Array:
         """The sum, or its logistic. Shapes: (n, inputs) in, (n,) out."""
-        values = inputs[:, self._numbers]
-        missing = np.isnan(values)
-        parts = np.where(missing, self._missing, self._slopes * (values - self._means))
-        total: Array = self._intercept + parts.sum(axis=1)
+        total: Array = self._intercept + self._parts(inputs).sum(axis=1)
         for place, weights in self._categories:
             total += weights[inputs[:, place].astype(np.intp)]
         return _logistic(total) if self._logit else total
+
+    def explain(self, inputs: Array) -> Array:
+        """What each input adds to the sum before its link: exact; the base is the intercept."""
+        answer = np.zeros((len(inputs), inputs.shape[1] + 1), dtype=np.float64)
+        answer[:, self._numbers] = self._parts(inputs)
+        for place, weights in self._categories:
+            answer[:, place] = weights[inputs[:, place].astype(np.intp)]
+        answer[:, -1] = self._intercept
+        return answer
+
+    def _parts(self, inputs: Array) -> Array:
+        values = inputs[:, self._numbers]
+        missing = np.isnan(values)
+        parts: Array = np.where(missing, self._missing, self._slopes * (values - self._means))
+        return parts
 
 
 def _logistic(total: Array) -> Array:

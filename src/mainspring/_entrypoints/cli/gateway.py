@@ -47,6 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Serves until it is told to stop."""
     from mainspring._bootstrap.gateway import SERVING_FOLDER
+    from mainspring._bootstrap.online import lookup_of
     from mainspring._bootstrap.workspace import runtimes
     from mainspring._entrypoints.inference.server import GatewaySettings
     from mainspring._entrypoints.inference.server import run as serve
@@ -62,6 +63,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             token=str(workspace.setting("token")) or None,
             grpc_port=_grpc_port(arguments, workspace),
             linger_seconds=arguments.linger,
+            features=lookup_of(workspace),
         )
         serve(
             settings,

@@ -26,6 +26,7 @@ from mainspring.serving.live import (
     take,
 )
 from mainspring.serving.model import Scores
+from mainspring.serving.policy import Hands, decide, wanted_column
 from mainspring.serving.recorder import Recorder
 from mainspring.serving.records import Answered, Outcomes
 
@@ -44,6 +45,7 @@ class Answering:
         self._fleet = fleet
         self._recorder = recorder
         self._metrics = metrics
+        self._hands: dict[str, Hands] = {}
         self._shadowing: set[asyncio.Task[None]] = set()
 
     async def answer(self, endpoint: LiveEndpoint, question: Question) -> Answer:
@@ -57,10 +59,16 @@ class Answering:
         watching = [] if question.variant or question.version else endpoint.watching
         references = [v for v in watching if v.variant.role == "reference"]
         groups, scores, copies = await self._score(endpoint, question, groups, references)
-        answer = join(question, ids, groups, scores)
         taken = _Taken(question, ids, entities, received_micros, started)
+        scores = [
+            self._decided(g, s, taken, endpoint.name) for g, s in zip(groups, scores, strict=True)
+        ]
+        answer = join(question, ids, groups, scores)
         records = [taken.record(g.by, g.rows, s) for g, s in zip(groups, scores, strict=True)]
-        records += [taken.record(live, None, copy) for live, copy in copies]
+        records += [
+            taken.record(live, None, self._decided(Group(live, None), copy, taken, None))
+            for live, copy in copies
+        ]
         await self._keep(records, durable=question.durable)
         for live in watching:
             if live.variant.role == "shadow":
@@ -89,6 +97,20 @@ class Answering:
                 groups[place] = Group(endpoint.champion, group.rows)
                 scores.append(await self._submit(groups[place], question))
         return groups, scores, await self._copies(endpoint, copies)
+
+    def _decided(self, group: Group, scores: Scores, taken: _Taken, acts: str | None) -> Scores:
+        """The scores with the decisions of the model's policy; ``acts``: whose capacity counts."""
+        policy = group.by.model.policy
+        if policy is None:
+            return scores
+        hands = None if acts is None else self._hands.setdefault(acts, Hands())
+        columns = taken.question.columns
+        wanted = wanted_column(policy)
+        if acts is None and wanted is not None and wanted not in columns:
+            return scores
+        some = {} if wanted not in columns else take(columns, (str(wanted),), group.rows)
+        times = taken.times if group.rows is None else taken.times[group.rows]
+        return Scores(scores.score, decide(policy, scores.score, some, times, hands))
 
     async def _copies(
         self, endpoint: LiveEndpoint, pending: list[tuple[LiveVariant, asyncio.Future[Scores]]]
@@ -188,7 +210,7 @@ class _Taken:
         self._entities = entities
         self._received_micros = received_micros
         self._started = started
-        self._times = (
+        self.times = (
             question.event_times
             if question.event_times is not None
             else np.full(question.rows, received_micros, dtype=np.int64)
@@ -205,7 +227,7 @@ class _Taken:
             ids=_some(self._ids, rows),
             ids_given=self.question.ids is not None,
             entities=_some(self._entities, rows),
-            event_times=self._times if rows is None else self._times[rows],
+            event_times=self.times if rows is None else self.times[rows],
             received_micros=self._received_micros,
             latency_micros=int(self.seconds() * 1e6),
             score=scores.score,

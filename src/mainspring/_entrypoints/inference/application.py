@@ -58,7 +58,7 @@ class Gateway:
         headers = dict(scope.headers.items())
         self._core.doors.check(scope.method, headers, scope.authority)
         if scope.method == "POST" and path.startswith("/v2/models/") and path.endswith("/infer"):
-            self._core.doors.admit(None, headers)
+            choosing.admit(self._core.doors, headers)
             return pack(await self._infer(path, headers, incoming), headers)
         return await self._other(scope, path, headers, incoming)
 
@@ -94,7 +94,7 @@ class Gateway:
             return await self._manage(scope, parts, headers, incoming)
         self._core.doors.admit(None, headers)
         match (scope.method, *parts):
-            case ("POST", "invocations") | ("POST", "endpoints", _, "invocations" | "outcomes"):
+            case ("POST", "invocations") | ("POST", "endpoints", _, "invocations" | "outcomes" | "decisions"):
                 return await self._posted(scope, parts, headers, incoming)
             case ("GET", "metrics"):
                 return text_response(self._core.metrics.exposition(self._gauges()))
@@ -162,6 +162,8 @@ class Gateway:
         if parts[-1] == "outcomes":
             await self._core.answering.report(read_outcomes(body, name))
             return json_response({})
+        if parts[-1] == "decisions" and self._core.decisions is not None:
+            return await self._core.decisions.answer(endpoint, body)
         question = (
             arrow_wire.read_question(body, headers, endpoint, None)
             if arrow_wire.is_arrow(headers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mainspring._entrypoints._http.doors import Doors
 from mainspring._entrypoints.inference.answering import Answering
 from mainspring._entrypoints.inference.control import Control
+from mainspring._entrypoints.inference.decisions import Decisions
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Metrics
 
@@ -20,3 +21,4 @@ class Core:
     control: Control
     metrics: Metrics
     doors: Doors
+    decisions: Decisions | None = None

@@ -19,12 +19,14 @@ from mainspring._entrypoints.inference.answering import Answering
 from mainspring._entrypoints.inference.application import Gateway
 from mainspring._entrypoints.inference.control import Control, control_token
 from mainspring._entrypoints.inference.core import Core
+from mainspring._entrypoints.inference.decisions import Decisions
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.grpc_server import GrpcServer
 from mainspring._entrypoints.inference.grpc_service import InferenceService
 from mainspring._entrypoints.inference.lanes import DEFAULT_LIMITS, LaneLimits
 from mainspring._entrypoints.inference.metrics import Metrics
 from mainspring.core.errors import Conflict
+from mainspring.features.lookup import FeatureLookup
 from mainspring.ports.objects import Objects
 from mainspring.serving.client import ADDRESS_FILE, LOCK_FILE, RECORDS_FOLDER
 from mainspring.serving.ports import Runtime
@@ -56,6 +58,7 @@ class GatewaySettings:
     doors: Doors | None = None
     grpc_port: int | None = None
     linger_seconds: float = 0.0
+    features: FeatureLookup | None = None
 
 
 def run(
@@ -132,10 +135,12 @@ def _run(
 
 def _core(settings: GatewaySettings, fleet: Fleet, recorder: Recorder) -> Core:
     metrics = Metrics()
+    answering = Answering(fleet, recorder, metrics)
     token = OneToken(settings.token) if settings.token else None
     return Core(
         fleet=fleet,
-        answering=Answering(fleet, recorder, metrics),
+        answering=answering,
+        decisions=Decisions(settings.features, answering),
         control=Control(fleet, recorder, control_token(settings.folder)),
         metrics=metrics,
         doors=settings.doors or Doors(settings.host, settings.names, token),
