@@ -12,7 +12,13 @@ import msgspec
 from mainspring._entrypoints._http.doors import is_loopback
 from mainspring._entrypoints._http.errors import error_headers, status_of
 from mainspring._entrypoints._http.messages import Response, json_response, text_response
-from mainspring._entrypoints.inference import arrow_wire, describing, invocations, protocol
+from mainspring._entrypoints.inference import (
+    arrow_wire,
+    choosing,
+    describing,
+    invocations,
+    protocol,
+)
 from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.outcomes import read_outcomes
 from mainspring._entrypoints.inference.packing import Intake, pack
@@ -94,7 +100,12 @@ class Gateway:
             return await self._manage(scope, parts, headers, incoming)
         self._core.doors.admit(None, headers)
         match (scope.method, *parts):
-            case ("POST", "invocations") | ("POST", "endpoints", _, "invocations" | "outcomes" | "decisions"):
+            case ("POST", "invocations") | (
+                "POST",
+                "endpoints",
+                _,
+                "invocations" | "outcomes" | "decisions",
+            ):
                 return await self._posted(scope, parts, headers, incoming)
             case ("GET", "metrics"):
                 return text_response(self._core.metrics.exposition(self._gauges()))
