@@ -12,7 +12,6 @@ import importlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import NoReturn
 
 import pytest
 from scripts.environments import python_of
+from scripts.services import CLIENTS
 
 REFUSED = "the kernel refuses"
 PACKAGES = {
@@ -28,6 +28,7 @@ PACKAGES = {
     "initdb": "postgresql",
     "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
+    "setpriv": "util-linux",
     "strace": "strace",
 }
 
@@ -59,12 +60,13 @@ def postgres() -> Path:
     return found[-1].parent if found else Path(program("initdb")).resolve().parent
 
 
-def module(name: str, install: str = "") -> ModuleType:
-    """A module of the test environment, which holds all of our own extras."""
+def module(name: str) -> ModuleType:
+    """A module of the test environment, or of a client beside it."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        without(name, f"{sys.executable} -m uv pip install '{install}'" if install else "make test")
+        beside = name.partition(".")[0] in CLIENTS
+        without(name, "python scripts/services.py" if beside else "make test")
 
 
 def environment(name: str) -> Path:

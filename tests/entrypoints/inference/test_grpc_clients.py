@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
+from tests import needs
 
-grpc = pytest.importorskip("grpc")
-triton = pytest.importorskip("tritonclient.grpc")
-from tritonclient.grpc import aio, service_pb2  # noqa: E402
-from tritonclient.utils import InferenceServerException  # noqa: E402
+from mainspring._entrypoints.inference.packing import BODY_LIMIT_BYTES
 
-from mainspring._entrypoints.inference.packing import BODY_LIMIT_BYTES  # noqa: E402
+with suppress(ModuleNotFoundError):
+    import grpc
+    import tritonclient.grpc as triton
+    from tritonclient.grpc import aio, service_pb2
+    from tritonclient.utils import InferenceServerException
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 EXPECTED = [0.5, 0.8125, 0.40625]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _installed():
+    needs.module("tritonclient.grpc")
 
 
 def inputs():
