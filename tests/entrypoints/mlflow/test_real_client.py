@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,22 @@ pytestmark = pytest.mark.services
 def client_python(request: pytest.FixtureRequest) -> Path:
     """The Python of an environment with the newest, and with an older, real client."""
     return needs.environment(request.param)
+
+
+@pytest.fixture(scope="session")
+def address(client_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own for each client: both make the same names."""
+    with serving(tmp_path_factory.mktemp(client_python.parents[1].name.strip("."))) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def wire(tmp_path: Path) -> Iterator[Wire]:
+    """A fresh server, spoken to in raw JSON."""
+    with serving(tmp_path) as (url, _):
+        wire = Wire(url)
+        yield wire
+        wire.http.close()
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +103,7 @@ def test_any_opentelemetry_exporter(exporter_python: Path, wire: Wire) -> None:
     assert values["ratio"] == {"double_value": 0.5}
 
 
-def test_autologging(newest_python: Path, address: str) -> None:
+def test_autologging(newest_python: Path, wire: Wire) -> None:
     """scikit-learn, LightGBM and XGBoost log themselves, and their models load back."""
-    found = run_client(newest_python, "autolog.py", address)
+    found = run_client(newest_python, "autolog.py", wire.address)
     assert all(f"ok {name}" in found for name in ("sklearn", "lightgbm", "xgboost"))
