@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mainspring._adapters.delta.tables import DeltaTables
@@ -11,6 +14,14 @@ from mainspring._adapters.sqlite.database import SqliteDatabase
 from mainspring.governance import verify
 from mainspring.ports.tables import TableVersion
 from mainspring.testing import FakeClock
+
+
+def until(fact: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Waits until something holds; fails when it does not come to hold in time."""
+    latest = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < latest, "it did not come to hold"
+        threading.Event().wait(0.05)
 
 
 def check_database(folder: Path, acked: dict[int, str]) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 from contextlib import contextmanager
 
 import pytest
+from fault_checks import until
 from tests import needs
 from tracking_server import serving
 from tracking_writers import (
@@ -22,16 +22,6 @@ from tracking_writers import (
     check_all,
     check_at_rest,
 )
-
-RESUMES_SECONDS = 20.0
-
-
-def _until(fact, seconds=RESUMES_SECONDS):
-    """Waits until something holds; fails when it does not come to hold in time."""
-    until = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < until, "it did not come to hold"
-        threading.Event().wait(0.05)
 
 
 def _fill(client, run_id):
@@ -115,9 +105,9 @@ def test_failed_syncs_stop_the_writing_until_the_disk_is_sound_again(tmp_path):
         for writer in writers:
             writer.prepare(client)
             writer.begin(server.host)
-        _until(lambda: all(len(writer.acked) > 20 for writer in writers))
+        until(lambda: all(len(writer.acked) > 20 for writer in writers))
         with _failing_sync(server.process):
-            _until(lambda: all(len(writer.refused) > 20 for writer in writers))
+            until(lambda: all(len(writer.refused) > 20 for writer in writers))
             acked = [set(writer.acked) for writer in writers]
             for number in range(5):
                 with pytest.raises(Refused) as refused:
@@ -126,10 +116,10 @@ def test_failed_syncs_stop_the_writing_until_the_disk_is_sound_again(tmp_path):
                 assert int(refused.value.headers["retry-after"]) > 0
             for writer in writers:
                 assert client.run(writer.run_id)
-            _until(lambda: all(len(writer.refused) > 40 for writer in writers))
+            until(lambda: all(len(writer.refused) > 40 for writer in writers))
             assert [writer.acked for writer in writers] == acked
         before = [len(writer.acked) for writer in writers]
-        _until(lambda: all(len(w.acked) > n + 20 for w, n in zip(writers, before, strict=True)))
+        until(lambda: all(len(w.acked) > n + 20 for w, n in zip(writers, before, strict=True)))
         for writer in writers:
             writer.end()
             assert {refusal.status for refusal in writer.refused} == {503}
@@ -157,7 +147,7 @@ def test_one_failed_sync_at_a_time(tmp_path, seed):
             with _failing_sync(server.process):
                 threading.Event().wait(seed.uniform(0.0, 0.3))
             before = [len(writer.acked) for writer in writers]
-            _until(lambda n=before: all(len(w.acked) > k for w, k in zip(writers, n, strict=True)))
+            until(lambda n=before: all(len(w.acked) > k for w, k in zip(writers, n, strict=True)))
         for writer in writers:
             writer.end()
         refusals = [str(refusal) for writer in writers for refusal in writer.refused]

@@ -272,9 +272,9 @@ def check_all(host: str, writers: list[Writer]) -> None:
     client.connection.close()
 
 
-def check_at_rest(folder: Path, writers: list[Writer]) -> None:
+def check_at_rest(folder: Path, writers: list[Writer], database: str = "") -> None:
     """The same for what no call shows: the record's chain, the aliases, the file, the objects."""
-    with open_workspace(folder) as workspace:
+    with open_workspace(folder, given={"database": database or None}) as workspace:
         assert workspace.database.check() == []
         assert workspace.governance.verify().ok
         assert all(map(workspace.objects.verify, workspace.objects.list()))

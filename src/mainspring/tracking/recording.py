@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
@@ -47,7 +47,7 @@ class Spool(Protocol):
         """Keeps a record. Errors: ``disk.full``."""
         ...
 
-    def records(self) -> Iterator[bytes]:
+    def records(self) -> Generator[bytes]:
         """Every record kept, oldest first, one at a time; a torn last one is left out."""
         ...
 
@@ -228,7 +228,8 @@ class Recorder:
         began = time.monotonic()
         try:
             if behind:
-                self.sender.send(map(_decode, self._spool.records()), self._lost)
+                with contextlib.closing(self._spool.records()) as records:
+                    self.sender.send(map(_decode, records), self._lost)
                 self.sender.send(self._unstored[:stored], self._lost)
             elif fresh:
                 self.sender.send(fresh, self._lost)

@@ -12,7 +12,7 @@ import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +44,7 @@ class FileSpool:
             os.ftruncate(self._file, end)  # half a record would hide those behind it
             raise _no_room(error) from error
 
-    def records(self) -> Iterator[bytes]:
+    def records(self) -> Generator[bytes]:
         return _read(self._path)
 
     def put(self, chunks: Iterable[bytes]) -> str:
@@ -122,7 +122,7 @@ def _no_room(error: OSError) -> Unavailable:
     )
 
 
-def _read(path: Path) -> Iterator[bytes]:
+def _read(path: Path) -> Generator[bytes]:
     with path.open("rb") as file:
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             size, check = _HEAD.unpack(head)

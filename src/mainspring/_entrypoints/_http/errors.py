@@ -28,7 +28,13 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "objects.full": 507,
     "disk.full": 507,
 }
-RETRY_AFTER_SECONDS: Final = "2"
+RETRY_AFTER_SECONDS: Final = 2
+# MLflow's client waits as long as it is told, seven times, and then gives up (urllib3's Retry with
+# MLFLOW_HTTP_REQUEST_MAX_RETRIES = 7): together that outlasts a database that restarts elsewhere.
+RETRY_AFTER_SECONDS_OF_CODE: Final[dict[str, int]] = {
+    "database.unavailable": 12,
+    "database.unknown": 12,
+}
 
 
 def status_of(error: MainspringError) -> int:
@@ -50,7 +56,8 @@ def error_headers(
     """What besides the body an error answer carries."""
     headers = [("content-type", content_type)]
     if status == 503:  # noqa: PLR2004 - RFC 9110, section 15.6.4
-        headers.append(("retry-after", RETRY_AFTER_SECONDS))
+        seconds = RETRY_AFTER_SECONDS_OF_CODE.get(error.code, RETRY_AFTER_SECONDS)
+        headers.append(("retry-after", str(seconds)))
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2
         headers.append(("www-authenticate", 'Basic realm="mainspring", Bearer'))
     if error.code == "http.method_not_allowed":
