@@ -62,3 +62,15 @@ def test_a_version_without_a_package_has_no_card(empty: Site) -> None:
     answer = empty.get("/models/late/1")
     assert answer.status == 200
     assert "there is no card" in answer.text
+
+
+def test_a_model_tells_what_was_in_production_then(empty: Site) -> None:
+    """A past moment is answered by the alias's version at that time; nonsense is a clear 400."""
+    add_model(empty.registry, add_run(empty.tracking, "r", 0.5), "late")
+    moves = empty.registry.aliases.history("late", "champion")
+    then = moves[0].time.isoformat().replace("+", "%2B")
+    told = empty.get(f"/models/late?at={then}").text.split('id="then"')[1]
+    assert "version 3" in told.split("</div>")[0]
+    before = empty.get("/models/late?alias=champion&at=2001-01-01T00:00").text
+    assert "no version" in before.split('id="then"')[1]
+    assert empty.get("/models/late?at=yesterday").status == 400

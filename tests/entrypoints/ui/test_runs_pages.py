@@ -185,3 +185,19 @@ def test_a_file_is_a_download_and_nothing_else(empty: Site) -> None:
         wrong = empty.get(address("runs", run_id, "download", path=path))
         assert wrong.status in {400, 404}, path
         assert empty.get(address("runs", run_id, "files", path="..")).status == 400
+
+
+def test_the_machine_s_metrics_stand_apart(empty: Site) -> None:
+    """They are no columns of their own accord, and fold away below the curves that matter."""
+    run = empty.tracking.runs.create("0", name="r")
+    points = tuple(
+        Point(key, 1.0 * step, step, step) for key in ("auc", "system/cpu_x") for step in range(3)
+    )
+    empty.tracking.runs.log(run.id, Batch(points=points)).result()
+    table = empty.get("/").text
+    heads = table.split("<thead>")[1].split("</thead>")[0]
+    assert "auc" in heads
+    assert "cpu" not in heads
+    shown = empty.get(f"/runs/{run.id}").text
+    assert shown.index('id="curves"') < shown.index('id="machine"')
+    assert "system/<wbr>cpu_<wbr>x" in shown.split('id="machine"')[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,6 +15,7 @@ from mainspring.core.time import EPOCH
 # separators of lines: none can be seen, all can deceive.
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MARKS: Final = {"\n": "↵", "\t": "⇥"}
+_PARTS: Final = re.compile(r"(?<=[/_.:\-])(?=[^/_.:\-])")
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -51,6 +53,17 @@ def shown(value: object) -> object:
 def prose(text: str) -> Markup:
     """A text of several lines, each as it is."""
     return Markup("\n").join(visible(line) for line in text.splitlines())
+
+
+def breakable(text: str) -> Markup:
+    r"""A name that may be broken behind its separators, and nowhere else unless it must.
+
+    Example:
+        >>> breakable("system/cpu_<b>")
+        Markup('system/<wbr>cpu_<wbr>&lt;b&gt;')
+    """
+    parts = _PARTS.split(visible(text))
+    return Markup("<wbr>").join(part for part in parts if part)
 
 
 def exact(text: str) -> Markup:

@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
+
+import msgspec
 
 from mainspring._entrypoints._http import Request, Response, Route
 from mainspring._entrypoints.ui.lineage import lineage_of
 from mainspring._entrypoints.ui.rendering import READ_MODELS, one, page
-from mainspring.core.errors import MainspringError, NotFound
+from mainspring.core.errors import Invalid, MainspringError, NotFound
 from mainspring.governance.service import Record
 from mainspring.registry import Card, Clause, Order, Query, Registry, Version
 from mainspring.registry.names import MAX_VERSION
 from mainspring.registry.types import Move
 
 ROWS: Final = 50
+CHAMPION: Final = "champion"
 _MOVES: Final = 100
 _MAX_DIGITS: Final = 10
+
+
+class Then(msgspec.Struct, frozen=True):
+    """Where an alias pointed at a past moment; version None: nowhere."""
+
+    alias: str
+    at: datetime
+    version: int | None
+
+
+def _past(text: str) -> datetime | None:
+    """A moment in UTC as a form sends it. Errors: ``http.bad_query``."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid(
+            "http.bad_query",
+            f"{text[:40]!r} is not a moment.",
+            hint="Write it like 2024-05-01T12:00, in UTC.",
+        ) from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +75,7 @@ class ModelPages:
         )
         versions = self.registry.versions.search(query)
         asked = one(request, "alias").strip()
+        at = _past(one(request, "at").strip())
         return page(
             "model.html",
             area="models",
@@ -56,6 +84,8 @@ class ModelPages:
             more=versions.next_token,
             moves=self._moves(model.name, [asked] if asked else sorted(model.aliases)),
             asked=asked,
+            at=one(request, "at").strip(),
+            then=self._then(model.name, asked or CHAMPION, at) if at else None,
         )
 
     def version(self, request: Request) -> Response:
@@ -78,6 +108,10 @@ class ModelPages:
             fault=fault,
             lineage=lineage_of(self.record, version.ref),
         )
+
+    def _then(self, name: str, alias: str, at: datetime) -> Then:
+        """Where an alias pointed at a past moment."""
+        return Then(alias, at, self.registry.aliases.live_at(name, alias, at))
 
     def _moves(self, name: str, aliases: list[str]) -> list[Move]:
         """The latest moves of aliases, newest first."""

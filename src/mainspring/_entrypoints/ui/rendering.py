@@ -52,6 +52,7 @@ def _environment() -> Environment:
         finalize=literal.shown,
     )
     environment.filters.update(
+        breakable=literal.breakable,
         exact=literal.exact,
         moment=literal.moment,
         number=literal.number,

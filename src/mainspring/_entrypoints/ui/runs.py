@@ -21,12 +21,13 @@ MAX_STEPS: Final = 600
 MAX_CHARTS: Final = 48
 MAX_LISTED: Final = 200
 _VERSIONS: Final = 20
-_OWN_TAGS: Final = ("mlflow.runName", "mlflow.user")
+MACHINE: Final = "system/"
+_OWN_TAGS: Final = ("mlflow.runName", "mlflow.user", "mlflow.note.content")
 
 
 def by_name(points: Sequence[Point]) -> list[Point]:
     """Metrics by name, those of the machine last."""
-    return sorted(points, key=lambda point: (point.key.startswith("system/"), point.key))
+    return sorted(points, key=lambda point: (point.key.startswith(MACHINE), point.key))
 
 
 def aligned(series: dict[str, list[Point]]) -> tuple[list[int], dict[str, list[float | None]]]:
@@ -62,6 +63,8 @@ class RunPages:
         run = self.tracking.runs.get(request.params["run_id"])
         metrics = by_name(run.metrics)
         moving = [point for point in metrics if point.step > 0]
+        learning = [point for point in moving if not point.key.startswith(MACHINE)]
+        machine = [point for point in moving if point.key.startswith(MACHINE)]
         return page(
             "run.html",
             area="runs",
@@ -70,8 +73,9 @@ class RunPages:
             experiment=self.tracking.experiments.get(run.experiment_id),
             metrics=metrics[:MAX_LISTED],
             metric_count=len(metrics),
-            charts=moving[:MAX_CHARTS],
-            chart_count=len(moving),
+            charts=learning[:MAX_CHARTS],
+            chart_count=len(learning),
+            machine=machine[:MAX_CHARTS],
             tags=sorted((k, v) for k, v in run.tags.items() if k not in _OWN_TAGS),
             description=run.tags.get("mlflow.note.content", ""),
             files=list_folder(self.tracking, run, ""),

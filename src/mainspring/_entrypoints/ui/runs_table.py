@@ -31,6 +31,7 @@ _EXPERIMENTS: Final = 500
 _LOOKED_AT: Final = 20
 _LONGEST: Final = 120  # characters of a parameter; the run's page has all of it
 _STARTED: Final = "started"
+MACHINE: Final = "system/"  # metrics of the machine, not of the model
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -132,14 +133,16 @@ def known_columns(runs: Sequence[Run]) -> list[Column]:
 
     def rank(entry: tuple[Column, int]) -> tuple[bool, bool, int, str]:
         column, count = entry
-        return not column.is_metric, column.key.startswith("system/"), -count, column.key
+        return not column.is_metric, column.key.startswith(MACHINE), -count, column.key
 
     return [column for column, _ in sorted(counted, key=rank)]
 
 
 def first_columns(known: Sequence[Column], runs: Sequence[Run]) -> tuple[Column, ...]:
     """The columns before anyone chose: a few metrics, and the parameters that differ most."""
-    metrics = [column for column in known if column.is_metric][:_METRICS]
+    measured = [column for column in known if column.is_metric]
+    own = [column for column in measured if not column.key.startswith(MACHINE)]
+    metrics = (own or measured)[:_METRICS]
     params = [column for column in known if not column.is_metric]
     values = {column: len({run.params.get(column.key) for run in runs}) for column in params}
     telling = [column for column in params if values[column] > 1] or params
