@@ -41,6 +41,7 @@ DOORS = {
     "onnx": {"_adapters/onnx"},
     "onnxmltools": {"_adapters/onnx"},
     "onnxruntime": {"_adapters/onnx"},
+    "opentelemetry": {"_adapters/opentelemetry"},
     "optuna": {"_adapters/optuna"},
     "pandas": {"_adapters/skops"},
     "psycopg": {"_adapters/postgres"},

@@ -66,6 +66,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "What runs note by themselves, by commas; also console; empty: nothing but the command.",
     ),
     Setting("grpc_port", 0, "The gateway's port for gRPC; 0: none."),
+    Setting("gateway_processes", 1, "How many processes answer behind the gateway's port."),
+    Setting("access_log", "", "File for one line of JSON per request to the gateway; empty: none."),
+    Setting("traces", False, "Whether the gateway sends traces, as OTEL_* says (extra otel)."),
     Setting("gateway_names", "", "Host names that the gateway may be asked by, parted by commas."),
     Setting(
         "trusted_types",
@@ -78,7 +81,23 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "The Python of an environment whose process serves MLflow packages; empty: none is served.",
     ),
     Setting("custom_code", False, "Whether classes of a project's own may serve, in a process."),
-    Setting("compiled", False, "Whether LightGBM's trees run in our kernel, made by the C compiler."),
+    Setting(
+        "compiled", False, "Whether LightGBM's trees run in our kernel, made by the C compiler."
+    ),
+    Setting(
+        "trusted_types",
+        "",
+        "Types, with commas between, that scikit-learn models may hold besides the reviewed ones.",
+    ),
+    Setting(
+        "mlflow_python",
+        "",
+        "The Python of an environment whose process serves MLflow packages; empty: none is served.",
+    ),
+    Setting("custom_code", False, "Whether classes of a project's own may serve, in a process."),
+    Setting(
+        "compiled", False, "Whether LightGBM's trees run in our kernel, made by the C compiler."
+    ),
     Setting("actor", "", "Who acts, for the record; empty: the user's login name."),
 )
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

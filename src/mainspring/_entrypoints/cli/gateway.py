@@ -1,19 +1,33 @@
-"""``mainspring gateway``: the inference gateway, alone."""
+"""``mainspring gateway``: the inference gateway, alone.
+
+It answers the Open Inference Protocol (REST, and gRPC with --grpc-port) and MLflow's scoring wire.
+SIGTERM ends it once what it was asked is answered; SIGHUP makes it read the routes, the token and
+the host names again. Off this machine it needs a token (MAINSPRING_TOKEN).
+
+  mainspring gateway
+  mainspring gateway --processes 4 --grpc-port 8081 --access-log access.jsonl
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import signal
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mainspring._entrypoints.cli.opening import opened
-from mainspring._entrypoints.cli.output import Output
-from mainspring._entrypoints.cli.parser import port, seconds
+from mainspring._entrypoints.cli.output import FAILED, Output
+from mainspring._entrypoints.cli.parser import count, port, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mainspring._bootstrap.workspace import Workspace
+    from mainspring._entrypoints._http import Doors
+    from mainspring.core.settings import Resolved
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +48,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="a host name that it may be asked by, beside localhost",
     )
     parser.add_argument(
+        "--processes", type=count, metavar="N", help="processes behind the port (1)"
+    )
+    parser.add_argument("--access-log", metavar="FILE", help="one line of JSON per request")
+    parser.add_argument(
         "--linger",
         type=seconds,
         default=0.0,
@@ -41,38 +59,95 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="how long it still answers, no longer ready, once told to stop (0)",
     )
     parser.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--siblings", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Serves until it is told to stop."""
-    from mainspring._bootstrap.gateway import SERVING_FOLDER
-    from mainspring._bootstrap.online import lookup_of
-    from mainspring._bootstrap.workspace import runtimes
-    from mainspring._entrypoints.inference.server import GatewaySettings
-    from mainspring._entrypoints.inference.server import run as serve
-
     if arguments.until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     with opened(arguments) as workspace:
-        settings = GatewaySettings(
-            folder=workspace.folder / SERVING_FOLDER,
-            host=arguments.host,
-            port=arguments.port,
-            names=frozenset({"localhost", *arguments.name, *_listed(workspace, "gateway_names")}),
-            token=str(workspace.setting("token")) or None,
-            grpc_port=_grpc_port(arguments, workspace),
-            linger_seconds=arguments.linger,
-            features=lookup_of(workspace),
-        )
-        serve(
-            settings,
-            workspace.objects,
-            runtimes(),
-            ready=lambda address: output.note(f"The gateway answers at {address}"),
-            grpc_ready=lambda address: output.note(f"gRPC is answered at {address}"),
-        )
+        processes = arguments.processes or int(workspace.setting("gateway_processes"))
+        if processes == 1 or arguments.siblings:
+            return _serve(arguments, workspace, output)
+        folder, grpc_port = workspace.folder, _grpc_port(arguments, workspace)
+    return _serve_together(arguments, output, (processes, folder, grpc_port))
+
+
+def _serve(arguments: argparse.Namespace, workspace: Workspace, output: Output) -> int:
+    from mainspring._bootstrap.gateway import SERVING_FOLDER
+    from mainspring._bootstrap.online import lookup_of
+    from mainspring._bootstrap.tracing import tracer
+    from mainspring._bootstrap.workspace import locate_workspace, runtimes
+    from mainspring._entrypoints.inference.server import GatewaySettings
+    from mainspring._entrypoints.inference.server import run as serve
+
+    def reread() -> Doors:
+        return _doors(arguments, locate_workspace(arguments.workspace)[1])
+
+    alone = not arguments.siblings
+    log = arguments.access_log or str(workspace.setting("access_log"))
+    settings = GatewaySettings(
+        folder=workspace.folder / SERVING_FOLDER,
+        host=arguments.host,
+        port=arguments.port,
+        doors=_doors(arguments, workspace.settings),
+        grpc_port=_grpc_port(arguments, workspace),
+        linger_seconds=arguments.linger,
+        features=lookup_of(workspace),
+        siblings=None if alone else Path(arguments.siblings),
+        access_log=Path(log) if log else None,
+        tracer=tracer() if workspace.setting("traces") else None,
+        reread=reread,
+    )
+    serve(
+        settings,
+        workspace.objects,
+        runtimes(),
+        ready=lambda address: _answers(output, address) if alone else None,
+        grpc_ready=lambda address: _answers_grpc(output, address) if alone else None,
+    )
     return 0
+
+
+def _serve_together(
+    arguments: argparse.Namespace, output: Output, what: tuple[int, Path, int | None]
+) -> int:
+    from mainspring._bootstrap.gateway import SERVING_FOLDER
+    from mainspring._entrypoints.inference.processes import ProcessSettings, run_processes
+
+    processes, folder, grpc_port = what
+    command = [sys.executable, "-m", "mainspring"]
+    command += ["--workspace", arguments.workspace] if arguments.workspace else []
+    command += ["gateway", "--host", arguments.host, "--until-stdin-closes"]
+    command += [word for name in arguments.name for word in ("--name", name)]
+    command += ["--linger", str(arguments.linger)]
+    command += ["--access-log", arguments.access_log] if arguments.access_log else []
+    settings = ProcessSettings(
+        command=command,
+        count=processes,
+        folder=folder / SERVING_FOLDER,
+        host=arguments.host,
+        port=arguments.port,
+        grpc_port=grpc_port,
+    )
+    kept = run_processes(
+        settings,
+        ready=lambda address: _answers(output, address),
+        grpc_ready=lambda address: _answers_grpc(output, address),
+        tell=output.note,
+    )
+    return 0 if kept else FAILED
+
+
+def _doors(arguments: argparse.Namespace, settings: Mapping[str, Resolved]) -> Doors:
+    from mainspring._entrypoints._http import Doors, OneToken
+
+    listed = str(settings["gateway_names"].value).split(",")
+    names = {"localhost", *arguments.name, *(name.strip() for name in listed if name.strip())}
+    token = str(settings["token"].value)
+    return Doors(arguments.host, frozenset(names), OneToken(token) if token else None)
 
 
 def _grpc_port(arguments: argparse.Namespace, workspace: Workspace) -> int | None:
@@ -81,9 +156,12 @@ def _grpc_port(arguments: argparse.Namespace, workspace: Workspace) -> int | Non
     return int(workspace.setting("grpc_port")) or None
 
 
-def _listed(workspace: Workspace, setting: str) -> list[str]:
-    """A setting's values, which commas part."""
-    return [name.strip() for name in str(workspace.setting(setting)).split(",") if name.strip()]
+def _answers(output: Output, address: str) -> None:
+    output.note(f"The gateway answers at {address}")
+
+
+def _answers_grpc(output: Output, address: str) -> None:
+    output.note(f"gRPC is answered at {address}")
 
 
 def _stop_with_stdin() -> None:

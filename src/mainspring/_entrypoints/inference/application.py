@@ -16,13 +16,17 @@ from mainspring._entrypoints.inference import (
     arrow_wire,
     choosing,
     describing,
+    exposition,
     invocations,
+    observing,
     protocol,
 )
 from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.outcomes import read_outcomes
 from mainspring._entrypoints.inference.packing import Intake, pack
+from mainspring._entrypoints.inference.telling import TRACEPARENT, Told
 from mainspring.core.errors import Broken, Denied, Invalid, MainspringError, NotFound
+from mainspring.serving.live import LiveEndpoint
 from mainspring.serving.traffic import versioned
 
 # The level of MLflow's wire that we answer; its clients read the text of /version.
@@ -46,22 +50,58 @@ class Gateway:
             lane.close()
 
     async def __rsgi__(self, scope: Any, incoming: Any) -> None:
-        path = scope.path
-        try:
-            response = await self._answer(scope, path, incoming)
-        except MainspringError as error:
-            response = _error(path, error)
-        except Exception:  # the process edge: a bug answers 500 and leaves its trace in the log
-            log.exception("unexpected error in %s %s", scope.method, path[:200])
-            response = _error(path, Broken("http.bug", "The gateway made a mistake."))
+        headers = dict(scope.headers.items())
+        scores = scope.path.endswith(("/infer", "/invocations"))
+        told = self._core.telling.begins("POST score" if scores else None, headers)
+        response = await self._whatever(scope, headers, incoming)
         self._core.metrics.status(response.status)
+        if told is not None:
+            self._tell(told, scope, response)
         if scope.method == "HEAD":
             incoming.response_empty(response.status, response.headers)
         else:
             incoming.response_bytes(response.status, response.headers, response.body)
 
-    async def _answer(self, scope: Any, path: str, incoming: Any) -> Response:
-        headers = dict(scope.headers.items())
+    async def _whatever(self, scope: Any, headers: dict[str, str], incoming: Any) -> Response:
+        """An answer in any case."""
+        path, metrics = scope.path, self._core.metrics
+        metrics.under_way += 1
+        try:
+            return await self._answer(scope, path, headers, incoming)
+        except MainspringError as error:
+            self._count(path, error)
+            return _error(path, error)
+        except Exception:  # the process edge: a bug answers 500 and leaves its trace in the log
+            log.exception("unexpected error in %s %s", scope.method, path[:200])
+            return _error(path, Broken("http.bug", "The gateway made a mistake."))
+        finally:
+            metrics.under_way -= 1
+
+    def _tell(self, told: Told, scope: Any, response: Response) -> None:
+        if told.span is not None:
+            response.headers = [*response.headers, (TRACEPARENT, told.span.traceparent)]
+        line = {
+            "client": scope.client,
+            "method": scope.method,
+            "path": scope.path[:200],
+            "status": response.status,
+            "bytes": len(response.body) if isinstance(response.body, bytes) else 0,
+        }
+        self._core.telling.answered(told, line)
+
+    def _count(self, path: str, error: MainspringError) -> None:
+        """Counts what an endpoint failed to answer; nobody's name becomes a label but its own."""
+        parts = path.split("/")
+        if parts[-1] not in {"infer", "invocations"}:
+            return
+        only = list(self._core.fleet.table.routes)
+        named = parts[3:4] if parts[1] == "v2" else parts[2:3] if parts[1] == "endpoints" else only
+        if len(named) == 1 and unquote(named[0]) in self._core.fleet.endpoints:
+            self._core.metrics.error(unquote(named[0]), error.kind)
+
+    async def _answer(
+        self, scope: Any, path: str, headers: dict[str, str], incoming: Any
+    ) -> Response:
         self._core.doors.check(scope.method, headers, scope.authority)
         if scope.method == "POST" and path.startswith("/v2/models/") and path.endswith("/infer"):
             choosing.admit(self._core.doors, headers)
@@ -108,11 +148,11 @@ class Gateway:
             ):
                 return await self._posted(scope, parts, headers, incoming)
             case ("GET", "metrics"):
-                return text_response(self._core.metrics.exposition(self._gauges()))
+                return await self._counted()
             case ("GET" | "POST", "v2", "repository", "index"):
                 return json_response(describing.repository_index(self._core.fleet))
             case ("GET", "v2", *rest):
-                return self._describe(path, rest)
+                return await self._describe(path, rest)
         raise _nothing(scope.method, path)
 
     def _health(self, method: str, parts: list[str]) -> Response | None:
@@ -133,20 +173,20 @@ class Gateway:
                 return text_response(MLFLOW_LEVEL)
         return None
 
-    def _describe(self, path: str, rest: list[str]) -> Response:
+    async def _describe(self, path: str, rest: list[str]) -> Response:
         match rest:
             case []:
                 return json_response(describing.server_metadata())
             case ["models", "stats"]:
                 endpoints = list(self._core.fleet.endpoints.values())
-                return json_response(describing.model_statistics(endpoints, self._core.metrics))
+                return await self._statistics(endpoints)
             case ["models", name, "versions", version, *what]:
-                return self._describe_model(path, name, version, what)
+                return await self._describe_model(path, name, version, what)
             case ["models", name, *what]:
-                return self._describe_model(path, name, None, what)
+                return await self._describe_model(path, name, None, what)
         raise _nothing("GET", path)
 
-    def _describe_model(
+    async def _describe_model(
         self, path: str, name: str, version: str | None, what: list[str]
     ) -> Response:
         if what == ["ready"]:
@@ -161,8 +201,17 @@ class Gateway:
             case ["config"]:
                 return json_response(describing.model_config(endpoint))
             case ["stats"]:
-                return json_response(describing.model_statistics([endpoint], self._core.metrics))
+                return await self._statistics([endpoint])
         raise _nothing("GET", path)
+
+    async def _statistics(self, endpoints: list[LiveEndpoint]) -> Response:
+        counted = await observing.whole(self._core)
+        return json_response(describing.model_statistics(endpoints, counted))
+
+    async def _counted(self) -> Response:
+        counted = await observing.whole(self._core)
+        text = exposition.exposition(counted, self._core.fleet.table)
+        return Response(_OK, [("content-type", exposition.CONTENT_TYPE)], text.encode())
 
     async def _posted(
         self, scope: Any, parts: list[str], headers: dict[str, str], incoming: Any
@@ -221,19 +270,6 @@ class Gateway:
             None, self._core.control.handle, method, rest, body, _revision(revision)
         )
         return json_response({}) if parts[0] == "v2" else response
-
-    def _gauges(self) -> dict[str, float]:
-        records = self._core.control.records()
-        lanes = self._core.fleet.lanes()
-        return {
-            "gateway_ready": float(self._core.fleet.is_ready),
-            "gateway_routes_revision": self._core.fleet.table.revision,
-            "gateway_waiting_rows": sum(lane.waiting_rows for lane in lanes),
-            "gateway_batches": sum(lane.batches for lane in lanes),
-            "gateway_batched_rows": sum(lane.batched_rows for lane in lanes),
-            "records_stored_rows": records["stored_rows"],
-            "records_lost_rows": records["lost_rows"],
-        }
 
 
 def _error(path: str, error: MainspringError) -> Response:

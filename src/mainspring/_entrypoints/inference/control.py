@@ -10,16 +10,18 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from mainspring._entrypoints._http.messages import Response, decode_json, json_response
 from mainspring._entrypoints.inference.fleet import Fleet
+from mainspring._entrypoints.inference.siblings import Siblings
 from mainspring.core.errors import Denied, NotFound
 from mainspring.serving.client import TOKEN_FILE
 from mainspring.serving.recorder import Recorder
 from mainspring.serving.routes import replace_file
-from mainspring.serving.traffic import Route
+from mainspring.serving.traffic import Route, RouteTable
 
 _route = msgspec.json.Decoder(Route)
 
@@ -27,8 +29,11 @@ _route = msgspec.json.Decoder(Route)
 class Control:
     """Changes what is served. Called from worker threads, because loading takes time."""
 
-    def __init__(self, fleet: Fleet, recorder: Recorder, token: str) -> None:
+    def __init__(
+        self, fleet: Fleet, recorder: Recorder, token: str, siblings: Siblings | None = None
+    ) -> None:
         self._fleet = fleet
+        self._siblings = siblings
         self._recorder = recorder
         self._token = token.encode()
 
@@ -51,16 +56,17 @@ class Control:
                 return json_response(self._fleet.table)
             case ("PUT", "routes", endpoint):
                 route = decode_json(_route, body)
-                return json_response(self._fleet.deploy(endpoint, route, revision=revision))
+                return self._changed(self._fleet.deploy(endpoint, route, revision=revision))
             case ("DELETE", "routes", endpoint):
-                return json_response(self._fleet.remove(endpoint))
+                return self._changed(self._fleet.remove(endpoint))
             case ("POST", "routes", endpoint, "rollback"):
                 return json_response(self._fleet.roll_back(endpoint))
             case ("POST", "routes", "reload"):
-                return json_response(self._fleet.reload())
+                return self._changed(self._fleet.reload())
             case ("POST", "records", "seal") | ("GET", "records"):
                 if method == "POST":
                     self._recorder.seal()
+                    self._ask("seal")
                 return json_response(self.records())
         raise NotFound(
             "http.no_such_address",
@@ -69,11 +75,24 @@ class Control:
         )
 
     def records(self) -> dict[str, int]:
-        """How many rows were stored and lost since the start."""
+        """How many rows were stored and lost since the start, in all processes."""
+        all_records = [self.own_records(), *self._ask("records")]
+        return {name: sum(one[name] for one in all_records) for name in all_records[0]}
+
+    def own_records(self) -> dict[str, int]:
+        """How many rows this process stored and lost since its start."""
         return {
             "stored_rows": self._recorder.stored_rows,
             "lost_rows": self._recorder.lost_rows,
         }
+
+    def _changed(self, table: RouteTable) -> Response:
+        """Answers a change once it is in service in every process behind the port."""
+        self._ask("reload")
+        return json_response(table)
+
+    def _ask(self, word: str) -> list[Any]:
+        return self._siblings.ask(word) if self._siblings is not None else []
 
 
 def control_token(folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mainspring._entrypoints._http.doors import Doors
 from mainspring._entrypoints.inference.answering import Answering
@@ -10,6 +10,8 @@ from mainspring._entrypoints.inference.control import Control
 from mainspring._entrypoints.inference.decisions import Decisions
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring._entrypoints.inference.siblings import Siblings
+from mainspring._entrypoints.inference.telling import Telling
 
 
 @dataclass(slots=True)
@@ -22,3 +24,5 @@ class Core:
     metrics: Metrics
     doors: Doors
     decisions: Decisions | None = None
+    siblings: Siblings | None = None
+    telling: Telling = field(default_factory=Telling)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mainspring import __version__
 from mainspring._entrypoints.inference.fleet import Fleet
-from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring._entrypoints.inference.metrics import Snapshot
 from mainspring.serving.live import LiveEndpoint
 
 EXTENSIONS: Final = (
@@ -69,7 +69,7 @@ def model_config(endpoint: LiveEndpoint) -> Document:
     }
 
 
-def model_statistics(endpoints: Sequence[LiveEndpoint], metrics: Metrics) -> Document:
+def model_statistics(endpoints: Sequence[LiveEndpoint], counted: Snapshot) -> Document:
     """Counts and times per endpoint and version since the gateway started."""
     return {
         "model_stats": [
@@ -81,7 +81,7 @@ def model_statistics(endpoints: Sequence[LiveEndpoint], metrics: Metrics) -> Doc
                 "inference_stats": {"success": {"count": requests, "ns": nanoseconds}},
             }
             for endpoint in endpoints
-            for version, requests, rows, nanoseconds in metrics.statistics(endpoint.name)
+            for version, requests, rows, nanoseconds in counted.statistics(endpoint.name)
         ]
     }
 

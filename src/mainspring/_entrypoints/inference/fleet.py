@@ -6,9 +6,12 @@ reference. The models of each endpoint's route before stay loaded, so going back
 
 from __future__ import annotations
 
+import fcntl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from mainspring._entrypoints.inference.lanes import DEFAULT_LIMITS, Lane, LaneLimits
 from mainspring.core.digest import Digest
@@ -20,9 +23,14 @@ from mainspring.serving.ports import Runtime
 from mainspring.serving.routes import read_routes, write_routes
 from mainspring.serving.traffic import Route, RouteTable
 
+_ROUTES_LOCK: Final = "routes.lock"
+
 
 class Fleet:
-    """Endpoints in service. Changes come from any thread, one at a time; reads never wait."""
+    """Endpoints in service. Changes come from any thread, one at a time; reads never wait.
+
+    ``shared``: other processes serve, and change, the same routes.
+    """
 
     def __init__(
         self,
@@ -30,8 +38,11 @@ class Fleet:
         objects: Objects,
         runtimes: Mapping[str, Runtime],
         limits: LaneLimits = DEFAULT_LIMITS,
+        *,
+        shared: bool = False,
     ) -> None:
         self._limits = limits
+        self._shared = shared
         self._folder = folder
         self._objects = objects
         self._runtimes = runtimes
@@ -56,7 +67,7 @@ class Fleet:
         Errors: those of :func:`load_model` and :func:`check_route`;
         ``serving.revision_conflict``. After an error everything is as it was.
         """
-        with self._changing:
+        with self._alone():
             self._check_revision(revision)
             current = self.table.routes.get(endpoint)
             if current == route:
@@ -73,7 +84,7 @@ class Fleet:
 
     def remove(self, endpoint: str) -> RouteTable:
         """The table in service without the endpoint. Errors: ``serving.endpoint_not_found``."""
-        with self._changing:
+        with self._alone():
             self.table.route(endpoint)
             return self._replace(self.table.without(endpoint))
 
@@ -118,8 +129,26 @@ class Fleet:
         return lane
 
     def lanes(self) -> list[Lane]:
-        """Every lane there is."""
+        """Every lane that answers."""
         return list(self._lanes.values())
+
+    def shadow_lanes(self) -> list[Lane]:
+        """Every lane whose answers are only recorded."""
+        return list(self._shadow_lanes.values())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else changes the routes meanwhile: no other thread, and no other process."""
+        with self._changing:
+            if not self._shared:
+                yield
+                return
+            with (self._folder / _ROUTES_LOCK).open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                table = read_routes(self._folder)
+                if table != self.table:
+                    self._install(table)
+                yield
 
     def _check_revision(self, revision: int | None) -> None:
         if revision is not None and revision != self.table.revision:

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from mainspring._entrypoints._http.errors import status_of
+from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.grpc_messages import SERVICE
 from mainspring._entrypoints.inference.grpc_service import InferenceService
-from mainspring._entrypoints.inference.metrics import Metrics
 from mainspring._entrypoints.inference.packing import BODY_LIMIT_BYTES
 from mainspring.core.errors import Kind, MainspringError, Unavailable
 
@@ -36,11 +36,9 @@ log = logging.getLogger("mainspring.gateway")
 class GrpcServer:
     """A gRPC port beside the gateway's other one. Errors: ``serving.extra_missing``."""
 
-    def __init__(
-        self, service: InferenceService, metrics: Metrics, *, host: str, port: int
-    ) -> None:
+    def __init__(self, service: InferenceService, core: Core, *, host: str, port: int) -> None:
         self._service = service
-        self._metrics = metrics
+        self._core = core
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
         self._library = _library()
@@ -97,19 +95,28 @@ class GrpcServer:
                 for name, value in context.invocation_metadata() or ()
                 if isinstance(value, str)
             }
+            told = self._core.telling.begins(
+                "ModelInfer" if call == "ModelInfer" else None, metadata
+            )
+            self._core.metrics.under_way += 1
             try:
                 answer = await self._service.answer(call, metadata, context.peer(), aiter(messages))
             except MainspringError as error:
-                code, said = _code(error), f"{error.code}: {error}"
+                answer, code, said = b"", _code(error), f"{error.code}: {error}"
             except Exception:  # the process edge: a bug answers INTERNAL and leaves its trace
                 log.exception("unexpected error in the call %s", call)
-                code, said = "INTERNAL", "http.bug: The gateway made a mistake."
+                answer, code, said = b"", "INTERNAL", "http.bug: The gateway made a mistake."
             else:
-                self._metrics.call("OK")
-                return answer
-            self._metrics.call(code)
-            await context.abort(getattr(self._library.StatusCode, code), said)
-            raise AssertionError  # abort() raises
+                code, said = "OK", ""
+            finally:
+                self._core.metrics.under_way -= 1
+            self._core.metrics.call(code)
+            if told is not None:
+                line = {"client": context.peer(), "call": call, "code": code}
+                self._core.telling.called(told, {**line, "bytes": len(answer)})
+            if code != "OK":
+                await context.abort(getattr(self._library.StatusCode, code), said)
+            return answer
 
         return handle
 

@@ -13,11 +13,12 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from mainspring._entrypoints._http.doors import is_loopback
-from mainspring._entrypoints.inference import describing, grpc_infer
+from mainspring._entrypoints.inference import describing, grpc_infer, observing
 from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.grpc_messages import message
 from mainspring._entrypoints.inference.protocol import VARIANT
-from mainspring.core.errors import Denied, Invalid, TimedOut, Unavailable
+from mainspring.core.errors import Denied, Invalid, MainspringError, TimedOut, Unavailable
+from mainspring.serving.live import LiveEndpoint
 from mainspring.serving.traffic import versioned
 
 _BUDGET_BYTES: Final = 512 << 20
@@ -41,14 +42,14 @@ class InferenceService:
             "ServerMetadata": lambda _: describing.server_metadata(),
             "ModelMetadata": lambda asked: describing.model_metadata(self._endpoint(asked)),
             "ModelConfig": lambda asked: {"config": describing.model_config(self._endpoint(asked))},
-            "ModelStatistics": self._statistics,
             "RepositoryIndex": self._index,
         }
 
     @property
     def calls(self) -> tuple[str, ...]:
         """The names of the calls that are answered."""
-        return (*self._asked, "ModelInfer", "RepositoryModelLoad", "RepositoryModelUnload")
+        more = ("ModelInfer", "ModelStatistics", "RepositoryModelLoad", "RepositoryModelUnload")
+        return (*self._asked, *more)
 
     async def answer(
         self, call: str, metadata: Metadata, peer: str, messages: AsyncIterator[bytes]
@@ -76,9 +77,9 @@ class InferenceService:
         if call == "ModelInfer":
             response = await self._infer(request, metadata)
         elif call in self._asked:
-            from google.protobuf.json_format import ParseDict
-
-            response = ParseDict(self._asked[call](request), message(f"{call}Response")())
+            response = _filled(call, self._asked[call](request))
+        elif call == "ModelStatistics":
+            response = _filled(call, await self._statistics(request))
         else:
             await self._manage(call, request.model_name)
             response = message(f"{call}Response")()
@@ -87,6 +88,13 @@ class InferenceService:
 
     async def _infer(self, request: Any, metadata: Metadata) -> Any:
         endpoint = self._core.fleet.endpoint(request.model_name)
+        try:
+            return await self._infer_at(endpoint, request, metadata)
+        except MainspringError as error:
+            self._core.metrics.error(endpoint.name, error.kind)
+            raise
+
+    async def _infer_at(self, endpoint: LiveEndpoint, request: Any, metadata: Metadata) -> Any:
         question = grpc_infer.read_infer(request, endpoint, metadata.get(VARIANT))
         answer = await self._core.answering.answer(endpoint, question)
         return grpc_infer.write_infer(request, endpoint, answer)
@@ -97,11 +105,10 @@ class InferenceService:
             versioned(endpoint.route, asked.name, asked.version)
         return endpoint
 
-    def _statistics(self, asked: Any) -> dict[str, Any]:
-        wanted = (
-            [self._endpoint(asked)] if asked.name else list(self._core.fleet.endpoints.values())
-        )
-        return describing.model_statistics(wanted, self._core.metrics)
+    async def _statistics(self, asked: Any) -> dict[str, Any]:
+        everyone = self._core.fleet.endpoints.values()
+        wanted = [self._endpoint(asked)] if asked.name else list(everyone)
+        return describing.model_statistics(wanted, await observing.whole(self._core))
 
     def _index(self, asked: Any) -> dict[str, Any]:
         models = describing.repository_index(self._core.fleet)
@@ -112,6 +119,12 @@ class InferenceService:
         method, parts = ("POST", ["routes", "reload"]) if loads else ("DELETE", ["routes", name])
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._core.control.handle, method, parts, b"", None)
+
+
+def _filled(call: str, document: dict[str, Any]) -> Any:
+    from google.protobuf.json_format import ParseDict
+
+    return ParseDict(document, message(f"{call}Response")())
 
 
 async def _first(messages: AsyncIterator[bytes]) -> bytes:

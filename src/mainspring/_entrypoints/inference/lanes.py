@@ -38,6 +38,8 @@ class LaneLimits:
 
 
 _FEW_ROWS: Final = 64
+# Batches are counted by size: at most 1 row, 2, 4, 8, ... 4096, and more.
+BATCH_SIZES: Final = 13
 DEFAULT_LIMITS: Final = LaneLimits()
 
 
@@ -58,6 +60,7 @@ class Lane:
         self._failures = 0
         self._out_until = 0.0
         self.batches = self.batched_rows = 0
+        self.batch_sizes = [0] * (BATCH_SIZES + 1)
 
     def is_out(self, *, sole: bool) -> bool:
         """Whether nothing is sent to the model for now: it hangs, or failed many times in a row.
@@ -109,6 +112,7 @@ class Lane:
         self.batches += 1
         rows = sum(len(matrix) for matrix, _ in batch)
         self.batched_rows += rows
+        self.batch_sizes[min((rows - 1).bit_length(), BATCH_SIZES)] += 1
         steady = self.model.steady and not self.on_thread
         if not steady or self._expected_seconds(rows) > self._limits.slow_seconds:
             self._start_on_thread(batch)

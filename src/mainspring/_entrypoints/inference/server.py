@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from mainspring._entrypoints._http.access_log import AccessLog
 from mainspring._entrypoints._http.doors import Doors, OneToken
 from mainspring._entrypoints._http.serving import Manner, serve
 from mainspring._entrypoints.inference.answering import Answering
@@ -25,6 +27,10 @@ from mainspring._entrypoints.inference.grpc_server import GrpcServer
 from mainspring._entrypoints.inference.grpc_service import InferenceService
 from mainspring._entrypoints.inference.lanes import DEFAULT_LIMITS, LaneLimits
 from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring._entrypoints.inference.observing import snapshot
+from mainspring._entrypoints.inference.reloading import Reloading
+from mainspring._entrypoints.inference.siblings import Siblings
+from mainspring._entrypoints.inference.telling import Telling, Tracer
 from mainspring.core.errors import Conflict
 from mainspring.features.lookup import FeatureLookup
 from mainspring.ports.objects import Objects
@@ -45,7 +51,9 @@ class GatewaySettings:
     ``folder`` is the gateway's own (``WORKSPACE/serving``): routes, control token, address,
     records. ``token`` is asked of everyone who predicts; it is needed off loopback. ``doors``, when
     given, decides who gets in instead. ``grpc_port`` is for gRPC (0 takes a free one), closed
-    without it. ``linger_seconds``: how long it still answers, no longer ready, once told to stop.
+    without it. ``linger_seconds``: how long it still answers, no longer ready, once told to stop. ``siblings`` is
+    where the processes behind the same port find each other; then who started them all holds the
+    folder, and says where they answer. ``reread`` gives the doors anew on SIGHUP.
     """
 
     folder: Path
@@ -59,6 +67,10 @@ class GatewaySettings:
     grpc_port: int | None = None
     linger_seconds: float = 0.0
     features: FeatureLookup | None = None
+    siblings: Path | None = None
+    access_log: Path | None = None
+    tracer: Tracer | None = None
+    reread: Callable[[], Doors] | None = None
 
 
 def run(
@@ -78,12 +90,14 @@ def run(
     _pin_threads()
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        _run(settings, Fleet(folder, objects, runtimes, settings.lanes), ready, grpc_ready)
+    shared = settings.siblings is not None
+    with nullcontext() if shared else alone(folder):
+        fleet = Fleet(folder, objects, runtimes, settings.lanes, shared=shared)
+        _run(settings, fleet, ready, grpc_ready)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Holds the folder: a second gateway would overwrite its routes and its address."""
     with (folder / LOCK_FILE).open("ab") as lock:
         try:
@@ -103,26 +117,32 @@ def _run(
     ready: Callable[[str], None] | None,
     grpc_ready: Callable[[str], None] | None,
 ) -> None:
-    folder = settings.folder
-    records = folder / RECORDS_FOLDER
+    records = settings.folder / RECORDS_FOLDER
     records.mkdir(exist_ok=True)
-    seal_abandoned(records)
+    if settings.siblings is None:
+        seal_abandoned(records)
     recorder = Recorder(records, settings.records)
     core = _core(settings, fleet, recorder)
     grpc = _grpc(settings, core)
     fleet.restore()
-    leaving = _Leaving(fleet)
 
     def listening(address: str) -> None:
-        said = {"url": address, "pid": os.getpid(), "grpc": grpc.address if grpc else None}
-        replace_file(folder / ADDRESS_FILE, msgspec.json.encode(said), mode=0o644)
+        if core.siblings is not None:
+            core.siblings.join()
+            asyncio.get_running_loop().run_in_executor(None, fleet.reload)
+        else:
+            tell_address(settings.folder, address, grpc.address if grpc else None)
         if grpc is not None and grpc_ready is not None:
             grpc_ready(grpc.address)
         if ready is not None:
             ready(address)
 
+    always = (_Leaving(fleet), Reloading(core, settings.reread))
+    beside = [one for one in (core.siblings, *always, grpc) if one is not None]
     manner = Manner(
-        beside=(leaving, grpc) if grpc else (leaving,), linger_seconds=settings.linger_seconds
+        beside=beside,
+        shared=settings.siblings is not None,
+        linger_seconds=settings.linger_seconds,
     )
     try:
         # serve() needs nothing of an application but __rsgi__ and close().
@@ -130,28 +150,45 @@ def _run(
         serve(app, settings.host, settings.port, manner=manner, ready=listening)
     finally:
         recorder.close()
-        (folder / ADDRESS_FILE).unlink(missing_ok=True)
+        core.telling.close()
+        if settings.siblings is None:
+            (settings.folder / ADDRESS_FILE).unlink(missing_ok=True)
+
+
+def tell_address(folder: Path, address: str, grpc: str | None) -> None:
+    """Writes where the gateway of a folder answers, for who wants to reach it."""
+    said = {"url": address, "pid": os.getpid(), "grpc": grpc}
+    replace_file(folder / ADDRESS_FILE, msgspec.json.encode(said), mode=0o644)
 
 
 def _core(settings: GatewaySettings, fleet: Fleet, recorder: Recorder) -> Core:
     metrics = Metrics()
     answering = Answering(fleet, recorder, metrics)
     token = OneToken(settings.token) if settings.token else None
-    return Core(
+    siblings = Siblings(settings.siblings) if settings.siblings is not None else None
+    core = Core(
         fleet=fleet,
         answering=answering,
         decisions=Decisions(settings.features, answering),
-        control=Control(fleet, recorder, control_token(settings.folder)),
+        control=Control(fleet, recorder, control_token(settings.folder), siblings),
         metrics=metrics,
         doors=settings.doors or Doors(settings.host, settings.names, token),
+        siblings=siblings,
+        telling=Telling(
+            AccessLog(settings.access_log) if settings.access_log else None, settings.tracer
+        ),
     )
+    if siblings is not None:
+        siblings.quick = {"snapshot": lambda: snapshot(core), "records": core.control.own_records}
+        siblings.words = {"reload": lambda: fleet.reload().revision, "seal": recorder.seal}
+    return core
 
 
 def _grpc(settings: GatewaySettings, core: Core) -> GrpcServer | None:
     if settings.grpc_port is None:
         return None
     service = InferenceService(core)
-    return GrpcServer(service, core.metrics, host=settings.host, port=settings.grpc_port)
+    return GrpcServer(service, core, host=settings.host, port=settings.grpc_port)
 
 
 class _Leaving:
