@@ -25,7 +25,10 @@ class Objects(Protocol):
         ...
 
     def open(self, digest: Digest) -> BinaryIO:
-        """A readable, seekable stream of the object; the caller closes it."""
+        """A readable, seekable stream of the object; the caller closes it.
+
+        One whose ``name`` is a text lies there as a plain file, as with Python's own streams.
+        """
         ...
 
     def exists(self, digest: Digest) -> bool:

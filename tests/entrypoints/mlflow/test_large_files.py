@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from wire import Wire
+from wire import Wire, serving
 
 ROOT = "/api/2.0/mlflow-artifacts"
 
@@ -132,3 +133,35 @@ def test_downloads_in_ranges(wire: Wire) -> None:
     for header in ("bytes=2560000-", "bytes=9-3", "bytes=-0"):
         assert wire.http.get(found["url"], headers={"range": header}).status_code == 416
     assert wire.http.get(f"{ROOT}/presigned/{root}/nothing").status_code == 404
+
+
+def test_a_reader_that_stops_holds_no_memory(tmp_path: Path) -> None:
+    """The rest of a large file waits on the disk for a slow client, not in memory."""
+    size = 120 << 20
+    with serving(tmp_path) as (address, process), httpx.Client(base_url=address) as http:
+        url = f"{ROOT}/artifacts/0/r/big.bin"
+        block = bytes(1 << 20)
+        assert http.put(url, content=(block for _ in range(120)), timeout=60).status_code == 200
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as slow:
+            slow.sendall(f"GET {url} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert b"200" in slow.recv(1024)
+            with http.stream("GET", url, timeout=60) as answer:
+                assert sum(map(len, answer.iter_bytes())) == size
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        assert int(status.split("VmHWM:")[1].split()[0]) < 110_000  # kB
+
+
+def test_damaged_bytes_are_never_sent(tmp_path: Path) -> None:
+    """A large file whose stored bytes changed is an error, not a file that is almost right."""
+    with serving(tmp_path) as (address, _), httpx.Client(base_url=address) as http:
+        url = f"{ROOT}/artifacts/0/r/big.bin"
+        assert http.put(url, content=bytes(3 << 20)).status_code == 200
+        stored = next(path for path in tmp_path.rglob("objects/*/*/*") if path.is_file())
+        with stored.open("r+b") as file:
+            file.seek(2 << 20)
+            file.write(b"changed")
+        for headers in ({}, {"range": "bytes=0-2000000"}):
+            answer = http.get(url, headers=headers)
+            assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
+            assert "are not those that were put there" in answer.json()["message"]

@@ -68,7 +68,8 @@ class FileObjects:
             return stream.read()
 
     def open(self, digest: Digest) -> BinaryIO:
-        raw = _Checked(self._descriptor(digest), digest)
+        path = self._root.path.joinpath(*_place(digest))
+        raw = _Checked(self._descriptor(digest), digest, str(path))
         return io.BufferedReader(raw, _BLOCK_BYTES)
 
     def exists(self, digest: Digest) -> bool:
@@ -206,7 +207,8 @@ class FileObjects:
 class _Checked(io.RawIOBase):
     """A file that, read from its start to its end, raises unless it matches its address."""
 
-    def __init__(self, descriptor: int, digest: Digest) -> None:
+    def __init__(self, descriptor: int, digest: Digest, name: str) -> None:
+        self.name = name  # as Python's own files have it
         self._file = io.FileIO(descriptor, "rb")
         self._expected = digest
         self._digest = hashlib.sha256()

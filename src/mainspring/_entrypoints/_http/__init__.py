@@ -12,6 +12,7 @@ from mainspring._entrypoints._http.application import Application
 from mainspring._entrypoints._http.doors import Authenticator, Doors, OneToken
 from mainspring._entrypoints._http.messages import (
     Answer,
+    FilePart,
     Request,
     Response,
     decode_json,
@@ -28,6 +29,7 @@ __all__ = [
     "Application",
     "Authenticator",
     "Doors",
+    "FilePart",
     "Mount",
     "OneToken",
     "Request",

@@ -17,7 +17,7 @@ from typing import Any, Final
 from mainspring._entrypoints._http import bodies
 from mainspring._entrypoints._http.doors import Doors, check_content_type
 from mainspring._entrypoints._http.errors import encode_error, error_headers
-from mainspring._entrypoints._http.messages import Answer, Headers, Request, Response
+from mainspring._entrypoints._http.messages import Answer, FilePart, Headers, Request, Response
 from mainspring._entrypoints._http.routing import ErrorEncoder, Mount, Route, Router
 from mainspring.core.actor import Actor
 from mainspring.core.errors import Broken, Invalid, MainspringError, NotFound, TimedOut, Unavailable
@@ -156,6 +156,8 @@ class Application:
                 protocol.response_bytes(response.status, headers, body)
         elif method == "HEAD":
             protocol.response_empty(response.status, headers)
+        elif isinstance(body, FilePart):
+            protocol.response_file_range(response.status, headers, *body)
         else:
             await self._stream(protocol.response_stream(response.status, headers), body)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -60,12 +60,27 @@ class Request:
         return fields
 
 
+class FilePart(NamedTuple):
+    """Bytes of a plain file that never changes, from ``start`` up to and without ``end``.
+
+    The server reads them as fast as the client does. A stream of chunks is taken as fast as it
+    comes instead, so the rest of it waits in memory for a slow client.
+    """
+
+    path: str
+    start: int
+    end: int
+
+
+Body = bytes | FilePart | Iterator[bytes]
+
+
 class Response:
-    """A whole answer in memory, or a stream of chunks that a thread reads as they are sent."""
+    """An answer in memory, in a file, or as a stream of chunks that a thread reads as they are sent."""
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: Headers, body: bytes | Iterator[bytes] = b"") -> None:
+    def __init__(self, status: int, headers: Headers, body: Body = b"") -> None:
         self.status = status
         self.headers = headers
         self.body = body

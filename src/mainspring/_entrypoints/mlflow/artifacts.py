@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 from urllib.parse import quote
 
 import msgspec
 
-from mainspring._entrypoints._http import Request, Response, Route
+from mainspring._entrypoints._http import FilePart, Request, Response, Route
 from mainspring._entrypoints.mlflow.reading import need, query
 from mainspring._entrypoints.mlflow.routing import MODELS_READ, RUNS_READ, RUNS_WRITE, both
 from mainspring._entrypoints.mlflow.runs import One
 from mainspring._entrypoints.mlflow.writing import answer, empty
-from mainspring.core.errors import Invalid
+from mainspring.core.digest import Digest
+from mainspring.core.errors import Broken, Invalid
 from mainspring.registry import Registry
 from mainspring.tracking import Tracking
 from mainspring.tracking.artifacts import check_path
@@ -25,6 +26,7 @@ SCHEME: Final = "mlflow-artifacts:"
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII)
 _CHUNK_BYTES: Final = 256 * 1024
 _WHOLE_BYTES: Final = 1 << 20
+_MAX_CHECKED: Final = 100_000
 _UPLOAD_LIMIT_BYTES: Final = 1 << 40
 
 
@@ -84,6 +86,7 @@ class ArtifactRoutes:
 
     tracking: Tracking
     registry: Registry
+    checked: set[Digest] = field(default_factory=set)
 
     def routes(self) -> list[Route]:
         proxy = "/2.0/mlflow-artifacts/artifacts"
@@ -155,7 +158,27 @@ class ArtifactRoutes:
             with stream:
                 return Response(status, headers, stream.read(length) if wanted else stream.read())
         headers.append(("content-length", str(length)))
+        name = getattr(stream, "name", None)
+        if isinstance(name, str):
+            stream.close()
+            self._check(Digest(entry.digest))
+            return Response(status, headers, FilePart(name, start, start + length))
         return Response(status, headers, _chunks(stream, None if wanted is None else length))
+
+    def _check(self, digest: Digest) -> None:
+        """Raises ``objects.corrupt`` unless the bytes are whole; reads them all, but only once."""
+        if digest in self.checked:
+            return
+        if not self.tracking.artifacts.objects.verify(digest):
+            raise Broken(
+                "objects.corrupt",
+                f"The bytes stored as {digest} are not those that were put there.",
+                hint="Restore the file from a backup, or store the same artifact again.",
+                digest=digest,
+            )
+        if len(self.checked) > _MAX_CHECKED:
+            self.checked.clear()
+        self.checked.add(digest)
 
 
 def byte_range(text: str, size_bytes: int) -> tuple[int, int] | None:
