@@ -1,12 +1,13 @@
 """Live rows: predictions of an endpoint joined with the outcomes known so far.
 
 Tables: ``predictions/ENDPOINT`` is written by serving (one row per prediction and variant);
-``outcomes/ENDPOINT`` here (``prediction_id``, ``outcome``, ``known_at``, ``received_at``). An
-outcome that is corrected later counts with its newest value known at the moment asked for.
+``outcomes/ENDPOINT`` (``prediction_id``, ``outcome``, ``known_at``, ``received_at``) and its
+``by-entity`` by whoever reports. An outcome that is corrected later counts with its newest value known at the moment asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,20 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainspring.core.schema import Signature
+from mainspring.core.time import to_micros
 from mainspring.ports.tables import Frame, Relation, Tables, TableVersion
+from mainspring.serving.outcomes import entity_outcome_table, outcome_table
 from mainspring.serving.shipping import inputs_table, prediction_table
 
-_OUTCOMES: Final = """
-known AS (
-  SELECT prediction_id, arg_max(outcome, (known_at, received_at)) AS outcome
-  FROM outcomes WHERE known_at <= $now GROUP BY prediction_id
-)"""
+_BY_ID: Final = "SELECT prediction_id, outcome, known_at, received_at FROM outcomes"
+# Of an entity: its newest prediction at or before the moment, and only what users got counts.
+_BY_ENTITY: Final = """
+SELECT p.prediction_id, e.outcome, e.known_at, e.received_at FROM by_entity e ASOF JOIN (
+  SELECT DISTINCT entity, event_time, prediction_id FROM predictions
+  WHERE role NOT IN ('shadow', 'reference')
+) p ON p.entity = e.entity AND p.event_time <= e.known_at"""
 _NO_OUTCOMES: Final = "known AS (SELECT '' AS prediction_id, NULL::DOUBLE AS outcome WHERE FALSE)"
-
-
-def outcome_table(endpoint: str) -> str:
-    """The name of an endpoint's outcome table."""
-    return f"outcomes/{endpoint}"
 
 
 def answered(
@@ -109,11 +109,59 @@ def _query(
     start, end, now = moments
     relations["predictions"] = TableVersion(prediction_table(endpoint))
     values = {"start": start, "end": end}
-    known = _NO_OUTCOMES
-    if tables.exists(outcome_table(endpoint)):
-        relations["outcomes"] = TableVersion(outcome_table(endpoint))
-        known, values["now"] = _OUTCOMES, now
+    known = known_outcomes(tables, endpoint, relations)
+    if known != _NO_OUTCOMES:
+        values["now"] = now
     return tables.query(f"WITH {known} {select}", relations, values)
+
+
+def known_outcomes(tables: Tables, endpoint: str, relations: dict[str, Relation]) -> str:
+    """The common table ``known`` of outcomes by prediction; its relations are added to those given.
+
+    It reads ``predictions``, and ``$now`` unless there are no outcomes at all.
+    """
+    found = []
+    for name, table, sql in (
+        ("outcomes", outcome_table(endpoint), _BY_ID),
+        ("by_entity", entity_outcome_table(endpoint), _BY_ENTITY),
+    ):
+        if tables.exists(table):
+            relations[name] = TableVersion(table)
+            found.append(sql)
+    if not found:
+        return _NO_OUTCOMES
+    return (
+        "known AS (SELECT prediction_id, arg_max(outcome, (known_at, received_at)) AS outcome "
+        f"FROM ({' UNION ALL '.join(found)}) WHERE known_at <= $now GROUP BY prediction_id)"
+    )
+
+
+def label_counts(
+    tables: Tables, endpoint: str, windows: Sequence[tuple[datetime, datetime]], now: datetime
+) -> list[tuple[int, float]]:
+    """How many rows of each window have an outcome by now, and what these add up to."""
+    if not windows or not tables.exists(prediction_table(endpoint)):
+        return [(0, 0.0)] * len(windows)
+    relations: dict[str, Relation] = {
+        "predictions": TableVersion(prediction_table(endpoint)),
+        "windows": {
+            "number": np.arange(len(windows)),
+            "first": np.array([to_micros(start) for start, _ in windows], np.int64),
+            "last": np.array([to_micros(end) for _, end in windows], np.int64),
+        },
+    }
+    known = known_outcomes(tables, endpoint, relations)
+    found = tables.query(
+        f"WITH {known}, answered AS (SELECT epoch_us(p.event_time) AS at, k.outcome FROM "
+        "predictions p JOIN known k ON k.prediction_id = p.prediction_id "
+        "WHERE p.role NOT IN ('shadow', 'reference') AND k.outcome IS NOT NULL) "
+        "SELECT w.number, count(a.outcome) AS labelled, coalesce(sum(a.outcome), 0.0) AS total "
+        "FROM windows w LEFT JOIN answered a ON a.at >= w.first AND a.at < w.last "
+        "GROUP BY w.number ORDER BY w.number",
+        relations,
+        {"now": now} if known != _NO_OUTCOMES else {},
+    )
+    return list(zip(found["labelled"].tolist(), found["total"].tolist(), strict=True))
 
 
 def _quoted(name: str) -> str:

@@ -54,6 +54,7 @@ def measure_window(span: Span, watched: Watched, spec: Monitoring, problem: Prob
         versions=tuple(sorted({int(v) for v in frame["version"]})),
         rows=len(labelled),
         labelled=int(labelled.sum()),
+        label_total=float(frame["outcome"][labelled].astype(np.float64).sum()),
         metrics=_metrics(frame, labelled, frame["score"], watched, problem),
         references=_references(span, watched, problem),
         drift=tuple(_drifted(one) for one in moved.drift if one.judged),

@@ -35,16 +35,29 @@ class MonitorStore(Protocol):
         """Keeps a window; False when this one is already kept, and nothing is changed."""
         ...
 
+    def save_measurement(
+        self, tx: Transaction, window: Window, breaches: list[Breach], now: datetime
+    ) -> bool:
+        """Keeps a later measurement of a kept window; False when that number is kept already."""
+        ...
+
+    def measurements(self, reader: Reader, endpoint: str, start: datetime) -> list[Window]:
+        """Every measurement of one window, the first one first."""
+        ...
+
     def windows(
         self, reader: Reader, endpoint: str, *, since: datetime | None, limit: int
     ) -> list[Window]:
-        """Windows of an endpoint that start at or after ``since``, oldest first."""
+        """Windows of an endpoint from ``since`` on, oldest first, each as measured last."""
         ...
 
     def breached(
         self, reader: Reader, endpoint: str, before: datetime, count: int
     ) -> list[frozenset[str]]:
-        """The names of the rules broken in the windows before a moment, newest first."""
+        """The names of the rules broken in the windows before a moment, newest first.
+
+        A window that was measured again counts as it was measured last.
+        """
         ...
 
     def open_alert(

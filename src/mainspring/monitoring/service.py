@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,9 +12,9 @@ from mainspring.core.errors import NotFound
 from mainspring.core.events import EventKind, Fact, ref
 from mainspring.monitoring import events
 from mainspring.monitoring.ports import Alert, MonitorStore
-from mainspring.monitoring.types import Monitoring
+from mainspring.monitoring.types import Monitor, Monitoring
 from mainspring.monitoring.watched import Watched
-from mainspring.monitoring.windows import Breach, Window, judge, persistent
+from mainspring.monitoring.windows import LATE, Breach, Window, is_judged, judge, persistent
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Database, Transaction
 from mainspring.ports.tables import Frame, Tables
@@ -30,19 +31,20 @@ class Watch:
     clock: Clock
 
     def receive_outcomes(self, endpoint: str, rows: Frame, *, token: str) -> int:
-        """Keeps outcomes by prediction id, once per token; the table's new version.
+        """Keeps outcomes by prediction id, each report once; the table's version.
 
         Shapes: ``rows`` has ``prediction_id`` (text), ``outcome`` (float64), ``known_at``
         (datetime64[us]).
         """
         import numpy as np
 
-        from mainspring.monitoring import live
+        from mainspring.serving.outcomes import Reports, store_outcomes
 
         now = np.datetime64(self.clock.now().replace(tzinfo=None), "us")
         count = len(rows["prediction_id"])
         full = {**rows, "received_at": np.full(count, now, dtype="datetime64[us]")}
-        return self.tables.append(live.outcome_table(endpoint), full, token=token)
+        reports = Reports(full, key="prediction_id")
+        return store_outcomes(self.tables, endpoint, reports, token=token)
 
     def close_window(
         self,
@@ -68,16 +70,60 @@ class Watch:
         def work(tx: Transaction) -> None:
             if not self.store.save_window(tx, window, breaches):
                 return
-            tx.announce(_closed(window, breaches))
-            self._raise(tx, window, breaches, spec, now)
+            tx.announce(_measured(events.WINDOW_CLOSED, window, breaches))
+            self._raise(tx, window, breaches, spec.monitors, now)
 
         self.database.write(work)
         return window, self.alerts(endpoint, open_only=True)
 
+    def late(self, endpoint: str) -> list[Window]:
+        """Kept windows, as measured last, of which more labels or other ones are known by now."""
+        from mainspring.monitoring import live
+
+        windows = self.windows(endpoint, limit=1_000_000)
+        bounds = [(window.start, window.end) for window in windows]
+        counts = live.label_counts(self.tables, endpoint, bounds, self.clock.now())
+        return [
+            window
+            for window, (labelled, total) in zip(windows, counts, strict=True)
+            if labelled != window.labelled
+            or (window.label_total is not None and not _close_to(total, window.label_total))
+        ]
+
+    def measure_again(
+        self, window: Window, *, watched: Watched, spec: Monitoring, problem: Problem
+    ) -> Window:
+        """The window with the labels known by now, kept as its next measurement; and judged.
+
+        What it was before stays on record. Only rules that wait for labels are judged again: the
+        others were judged when the window closed. Errors: as :meth:`close_window`.
+        """
+        from mainspring.monitoring.measuring import Span, measure_window
+
+        now = self.clock.now()
+        span = Span(self.tables, window.endpoint, window.start, window.end, now)
+        again = msgspec.structs.replace(
+            measure_window(span, watched, spec, problem), measurement=window.measurement + 1
+        )
+        breaches = judge(spec.monitors, again, watched.evaluated)
+        waiting = {name: one for name, one in spec.monitors.items() if one.watch in LATE}
+
+        def work(tx: Transaction) -> None:
+            if self.store.save_measurement(tx, again, breaches, now):
+                tx.announce(_measured(events.WINDOW_REMEASURED, again, breaches))
+                self._raise(tx, again, breaches, waiting, now)
+
+        self.database.write(work)
+        return again
+
+    def measurements(self, endpoint: str, start: datetime) -> list[Window]:
+        """Every measurement of the window that starts then, the first one first."""
+        return self.database.read(lambda db: self.store.measurements(db, endpoint, start))
+
     def windows(
         self, endpoint: str, *, since: datetime | None = None, limit: int = 1000
     ) -> list[Window]:
-        """Kept windows, oldest first."""
+        """Kept windows, oldest first, each as it was measured last."""
         return self.database.read(
             lambda db: self.store.windows(db, endpoint, since=since, limit=limit)
         )
@@ -114,15 +160,20 @@ class Watch:
         tx: Transaction,
         window: Window,
         breaches: list[Breach],
-        spec: Monitoring,
+        monitors: Mapping[str, Monitor],
         now: datetime,
     ) -> None:
-        patience = max((monitor.patience for monitor in spec.monitors.values()), default=1)
+        patience = max((monitor.patience for monitor in monitors.values()), default=1)
         past = self.store.breached(tx, window.endpoint, window.start, patience - 1)
         broken = {breach.monitor: breach for breach in breaches}
-        for name, monitor in spec.monitors.items():
+        later = self.store.windows(tx, window.endpoint, since=window.end, limit=1_000_000)
+        for name, monitor in monitors.items():
             breach = broken.get(name)
             if breach is None:
+                # A window that says nothing, or is not the newest that does, calls nothing off.
+                newest = not any(is_judged(monitor, one) for one in later)
+                if not (newest and is_judged(monitor, window)):
+                    continue
                 closed = self.store.close_alert(tx, window.endpoint, name, now)
                 if closed:
                     tx.announce(_alert_fact(events.ALERT_CLOSED, closed))
@@ -134,15 +185,21 @@ class Watch:
                     tx.announce(_alert_fact(events.ALERT_OPENED, opened))
 
 
-def _closed(window: Window, breaches: list[Breach]) -> Fact:
+def _close_to(one: float, other: float) -> bool:
+    return abs(one - other) <= 1e-9 * max(1.0, abs(one), abs(other))
+
+
+def _measured(kind: EventKind, window: Window, breaches: list[Breach]) -> Fact:
     values = {name: one.value for name, one in window.metrics.items()}
     return Fact(
-        kind=events.WINDOW_CLOSED,
+        kind=kind,
         subject=ref("window", f"{window.endpoint}@{window.start:%Y-%m-%dT%H:%M}"),
         facts={
             "end": window.end.isoformat(),
             "rows": window.rows,
             "labelled": window.labelled,
+            "coverage": window.coverage,
+            "measurement": window.measurement,
             "metrics": values,
             "drifted": sum(one.moved for one in window.drift),
             "broken": len(window.quality),

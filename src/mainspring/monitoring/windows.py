@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from mainspring.monitoring.types import Monitor
 from mainspring.problem.types import HIGHER_IS_BETTER
 from mainspring.training.estimate import Estimate
+
+# What is watched here waits for labels; all else is known when a window is over.
+LATE: Final = frozenset({"performance", "cost"})
 
 
 class Drifted(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +47,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     """What one window of an endpoint held.
 
     ``metrics`` are of the answering variants together (champion and canary: what users got);
-    ``references`` are of each watching variant on the same labelled rows.
+    ``references`` are of each watching variant on the same labelled rows. ``measurement`` counts
+    from one: a window is measured again when labels came late. ``label_total`` is what its labels
+    add up to.
     """
 
     endpoint: str
@@ -59,6 +64,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     drift: tuple[Drifted, ...] = ()
     score_drift: Drifted | None = None
     quality: tuple[Broken, ...] = ()
+    measurement: int = 1
+    label_total: float | None = None
 
     @property
     def coverage(self) -> float:
@@ -90,6 +97,15 @@ def judge(
         if breach is not None:
             found.append(breach)
     return found
+
+
+def is_judged(monitor: Monitor, window: Window) -> bool:
+    """Whether the window says anything by this rule: rows enough, and labels for one on outcomes."""
+    if monitor.watch == "volume":
+        return True
+    if window.rows < monitor.min_rows:
+        return False
+    return monitor.watch not in LATE or window.coverage >= monitor.min_coverage
 
 
 def persistent(monitor: Monitor, name: str, past: Sequence[frozenset[str]]) -> bool:

@@ -16,7 +16,7 @@ from mainspring.core.errors import Conflict
 from mainspring.core.events import Fact, ref
 from mainspring.features.records import FeatureBuild
 from mainspring.features.service import FeatureViews
-from mainspring.monitoring import live, reference
+from mainspring.monitoring import reference
 from mainspring.monitoring.ports import Alert
 from mainspring.monitoring.service import Watch, Watched
 from mainspring.monitoring.windows import Window
@@ -27,6 +27,7 @@ from mainspring.projects.file import LoadedProject
 from mainspring.projects.opening import Progress
 from mainspring.projects.packaging import REFERENCE_FILE
 from mainspring.projects.production import Production
+from mainspring.serving.outcomes import outcome_table
 from mainspring.serving.shipping import prediction_table
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,7 +38,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
 
     ``shipped`` and ``outcomes`` count what is new. ``learned_from`` counts labelled rows that were
     left out because the version that predicted them had learned from them: on those it looks
-    better than it is. ``open_until`` is when the window under way will close.
+    better than it is. ``remeasured`` are closed windows of which labels came late. ``open_until`` is when the window under way will close.
     """
 
     endpoint: str
@@ -45,6 +46,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: int
     learned_from: int
     windows: tuple[Window, ...]
+    remeasured: tuple[Window, ...]
     alerts: tuple[Alert, ...]
     raised: tuple[int, ...]
     open_until: datetime
@@ -78,6 +80,8 @@ class Watcher:
         outcomes, learned_from = self._outcomes(labels)
         before = {alert.id for alert in self._alerts()}
         bounds = list(self._due(until_now=until_now))
+        # Before the new ones: what came late may have been wrong for longer than they tell.
+        again = [self._measure_again(window) for window in self._late()]
         windows = [self._close(start, end) for start, end in bounds]
         alerts = self._alerts()
         return Watching(
@@ -86,6 +90,7 @@ class Watcher:
             outcomes=outcomes,
             learned_from=learned_from,
             windows=tuple(windows),
+            remeasured=tuple(again),
             alerts=tuple(alerts),
             raised=tuple(alert.id for alert in alerts if alert.id not in before),
             open_until=self._open_until(),
@@ -139,7 +144,7 @@ class Watcher:
             "built": build.relation,
             "predictions": TableVersion(self._predictions),
         }
-        table, seen = live.outcome_table(self.production.endpoint), ""
+        table, seen = outcome_table(self.production.endpoint), ""
         if self.production.tables.exists(table):
             relations["outcomes"] = TableVersion(table)
             # A label that was corrected since is an outcome once more.
@@ -183,7 +188,7 @@ class Watcher:
 
     def _announce(self, build: FeatureBuild, rows: int) -> None:
         endpoint = self.production.endpoint
-        version = self.production.tables.version(live.outcome_table(endpoint))
+        version = self.production.tables.version(outcome_table(endpoint))
         fact = Fact(
             kind=events.OUTCOMES,
             subject=ref("endpoint", endpoint),
@@ -253,8 +258,24 @@ class Watcher:
         )
         return window
 
-    def _watched(self, start: datetime, end: datetime) -> Watched:
-        """The champion as the measure; the thresholds of all versions that answered."""
+    def _late(self) -> list[Window]:
+        return self.watch.late(self.production.endpoint)
+
+    def _measure_again(self, window: Window) -> Window:
+        spec = self.project.spec
+        self.progress(f"measuring {window.start:%Y-%m-%d %H:%M} again")
+        return self.watch.measure_again(
+            window,
+            watched=self._watched(window.start, window.end, then=True),
+            spec=spec.monitoring,
+            problem=spec.problem,
+        )
+
+    def _watched(self, start: datetime, end: datetime, *, then: bool = False) -> Watched:
+        """The champion as the measure; the thresholds of all versions that answered.
+
+        ``then``: the newest version that answered, for a window that is long over.
+        """
         production = self.production
         found = production.tables.query(
             "SELECT DISTINCT version FROM p WHERE event_time >= $start AND event_time < $end",
@@ -262,7 +283,7 @@ class Watcher:
             {"start": start, "end": end},
         )
         answered = sorted({int(one) for one in found["version"]})
-        champion = production.champion() or max(answered)
+        champion = max(answered) if then else production.champion() or max(answered)
         package = production.registry.packages.open(production.model, champion)
         return Watched(
             model=production.model,

@@ -7,8 +7,8 @@ A segment is a file of blocks behind an eight-byte mark::
     length u32 | crc32 u32 | MessagePack
     ...
 
-An :class:`Outcomes` block holds what became of predictions. A :class:`Layout` block tells, once per segment, who answers and which inputs follow; a
-:class:`Rows` block holds the rows that one variant answered of one request. A file that ends
+An :class:`Outcomes` block holds what became of predictions. A :class:`Layout` block tells, once per
+segment, who answers and which inputs follow; a :class:`Rows` block holds the rows that one variant answered of one request. A file that ends
 inside a block lost its writer there: everything before is whole, the rest never happened.
 
 An input is recorded once per prediction, with the row of the variant that answered; copies
@@ -63,13 +63,17 @@ class Rows(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Outcomes(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """What became of predictions, as it was reported: one outcome per prediction id."""
+    """What became of predictions, as it was reported: one outcome per id of a prediction.
+
+    With ``by_entity`` the ids are keys of entities.
+    """
 
     endpoint: str
     ids: Sequence[str]
     outcomes: bytes  # float64
     known_times: bytes  # int64 microseconds
     received_micros: int
+    by_entity: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from mainspring.core.digest import digest_of, sha256
 from mainspring.core.schema import Signature
 from mainspring.ports.tables import Tables, TableVersion
+from mainspring.serving.outcomes import Reports, store_outcomes
 from mainspring.serving.records import Layout, outcomes_frame, read_outcomes
 from mainspring.serving.segments import (
     RecordBatch,
@@ -49,14 +50,6 @@ class Shipped:
 def prediction_table(endpoint: str) -> str:
     """The name of the table with an endpoint's answers."""
     return f"predictions/{endpoint}"
-
-
-def outcome_table(endpoint: str) -> str:
-    """The name of the table with what became of an endpoint's predictions.
-
-    An outcome that is corrected later is one more row; readers take the newest they may know.
-    """
-    return f"outcomes/{endpoint}"
 
 
 def inputs_table(endpoint: str, signature: Signature) -> str:
@@ -99,12 +92,14 @@ def _ship_segment(path: Path, tables: Tables) -> int:
 
 
 def _ship_outcomes(tables: Tables, data: bytes, token: str) -> None:
-    by_endpoint: dict[str, list[Columns]] = {}
+    groups: dict[tuple[str, bool], list[Columns]] = {}
     for reported in read_outcomes(data):
-        by_endpoint.setdefault(reported.endpoint, []).append(outcomes_frame(reported))
-    for endpoint, frames in by_endpoint.items():
+        where = (reported.endpoint, reported.by_entity)
+        groups.setdefault(where, []).append(outcomes_frame(reported))
+    for (endpoint, by_entity), frames in groups.items():
         frame = {name: np.concatenate([f[name] for f in frames]) for name in frames[0]}
-        tables.append(outcome_table(endpoint), frame, token=token)
+        reports = Reports(frame, key="prediction_id", by_entity=by_entity)
+        store_outcomes(tables, endpoint, reports, token=token)
 
 
 @dataclass(frozen=True, slots=True)

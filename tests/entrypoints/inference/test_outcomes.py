@@ -10,7 +10,8 @@ import pytest
 from mainspring._adapters.delta.tables import DeltaTables
 from mainspring.ports.tables import TableVersion
 from mainspring.serving import Variant, ship
-from mainspring.serving.shipping import outcome_table, prediction_table
+from mainspring.serving.outcomes import outcome_table
+from mainspring.serving.shipping import prediction_table
 
 ROWS = {"miles": np.ones(3), "wind": np.zeros(3), "carrier": np.array(["AA"] * 3, object)}
 

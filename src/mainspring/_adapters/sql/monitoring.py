@@ -37,12 +37,39 @@ class SqlMonitorStore:
         )
         return changed > 0
 
+    def save_measurement(
+        self, tx: Transaction, window: Window, breaches: list[Breach], now: datetime
+    ) -> bool:
+        changed = tx.run(
+            "INSERT INTO measurements (endpoint, start_micros, number, measured_micros, document, "
+            "breached) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                window.endpoint,
+                to_micros(window.start),
+                window.measurement,
+                to_micros(now),
+                canonical_json(window).decode(),
+                canonical_json(sorted(breach.monitor for breach in breaches)).decode(),
+            ),
+        )
+        return changed > 0
+
+    def measurements(self, reader: Reader, endpoint: str, start: datetime) -> list[Window]:
+        where = (endpoint, to_micros(start))
+        rows = reader.all(
+            "SELECT document, 1 AS number FROM windows WHERE endpoint = ? AND start_micros = ? "
+            "UNION ALL SELECT document, number FROM measurements "
+            "WHERE endpoint = ? AND start_micros = ? ORDER BY number",
+            (*where, *where),
+        )
+        return [_window.decode(row[0]) for row in rows]
+
     def windows(
         self, reader: Reader, endpoint: str, *, since: datetime | None, limit: int
     ) -> list[Window]:
         rows = reader.all(
-            "SELECT document FROM windows WHERE endpoint = ? AND start_micros >= ? "
-            "ORDER BY start_micros LIMIT ?",
+            f"SELECT {_last('document')} FROM windows w WHERE w.endpoint = ? "
+            "AND w.start_micros >= ? ORDER BY w.start_micros LIMIT ?",
             (endpoint, to_micros(since) if since else -(2**62), limit),
         )
         return [_window.decode(row[0]) for row in rows]
@@ -51,8 +78,8 @@ class SqlMonitorStore:
         self, reader: Reader, endpoint: str, before: datetime, count: int
     ) -> list[frozenset[str]]:
         rows = reader.all(
-            "SELECT breached FROM windows WHERE endpoint = ? AND start_micros < ? "
-            "ORDER BY start_micros DESC LIMIT ?",
+            f"SELECT {_last('breached')} FROM windows w WHERE w.endpoint = ? "
+            "AND w.start_micros < ? ORDER BY w.start_micros DESC LIMIT ?",
             (endpoint, to_micros(before), count),
         )
         return [_names.decode(row[0]) for row in rows]
@@ -103,6 +130,14 @@ class SqlMonitorStore:
             (endpoint, endpoint, int(open_only), limit),
         )
         return [_alert(row) for row in rows]
+
+
+def _last(column: str) -> str:
+    """A column of the last measurement of window ``w``; of its first when there is no other."""
+    return (
+        f"coalesce((SELECT m.{column} FROM measurements m WHERE m.endpoint = w.endpoint "
+        f"AND m.start_micros = w.start_micros ORDER BY m.number DESC LIMIT 1), w.{column})"
+    )
 
 
 def _alert(row: Row) -> Alert:

@@ -135,9 +135,9 @@ class Answering:
             failed.set_exception(error)
             return failed
 
-    async def report(self, outcomes: Outcomes) -> None:
+    async def report(self, outcomes: Sequence[Outcomes]) -> None:
         """The outcomes are on disk when this returns. Errors: ``serving.records_not_stored``."""
-        await self._keep([outcomes], durable=True)
+        await self._keep(outcomes, durable=True)
 
     async def _keep(self, records: Sequence[Answered | Outcomes], *, durable: bool) -> None:
         if not durable:
