@@ -1,40 +1,31 @@
-"""A workspace on a server: tracking and registry, with the methods of a folder's workspace."""
+"""A server in the place of a folder: tracking and registry, with the methods of a folder's."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mainspring._bootstrap.workspace import Workspace
 from mainspring.core.digest import sha256
 from mainspring.core.errors import Unavailable
-from mainspring.core.settings import Resolved
-from mainspring.ports.clock import Clock
 
 if TYPE_CHECKING:
     from mainspring._adapters.remote.wire import Wire
-    from mainspring.ports.database import Database
     from mainspring.registry.service import Registry
     from mainspring.tracking import Tracking
 
 
-class RemoteWorkspace(Workspace):
-    """What a server holds. Data, features, training and serving take a folder.
+class Remote:
+    """What a server holds. Data, features, training and serving take a folder."""
 
-    The folder of this workspace is this machine's own: what runs log waits there for the server.
-    """
-
-    def __init__(self, settings: Mapping[str, Resolved], clock: Clock) -> None:
-        address = str(settings["url"].value)
-        super().__init__(_state_folder(address), settings, clock)
+    def __init__(self, address: str, token: str) -> None:
+        self._address = address
+        self._token = token
 
     def close(self) -> None:
-        """Sends what is queued, as far as possible, and lets go."""
-        super().close()
+        """Lets go of the connections."""
         if "wire" in self.__dict__:
             self.wire.close()
 
@@ -43,16 +34,7 @@ class RemoteWorkspace(Workspace):
         """The way to the server."""
         from mainspring._adapters.remote.wire import Wire
 
-        return Wire(str(self.setting("url")), str(self.setting("token")))
-
-    @cached_property
-    def database(self) -> Database:
-        """None: it is the server's. Errors: ``workspace.no_client``."""
-        raise Unavailable(
-            "workspace.no_client",
-            "This works on a folder, not on a server's address.",
-            hint="Leave out --url and MAINSPRING_URL, and name the folder with --workspace.",
-        )
+        return Wire(self._address, self._token)
 
     @cached_property
     def tracking(self) -> Tracking:
@@ -69,12 +51,6 @@ class RemoteWorkspace(Workspace):
         )
         return cast("Tracking", parts)
 
-    @property
-    def spool(self) -> Path:
-        """Where what runs log waits for this server, apart from other stores."""
-        named = str(self.setting("spool"))
-        return Path(named).expanduser().absolute() / self.folder.name if named else self.folder
-
     @cached_property
     def registry(self) -> Registry:
         """Models, versions and aliases of the server."""
@@ -90,7 +66,16 @@ class RemoteWorkspace(Workspace):
         return cast("Registry", parts)
 
 
-def _state_folder(address: str) -> Path:
+def folder_needed() -> Unavailable:
+    """The error for what a server does not offer."""
+    return Unavailable(
+        "workspace.no_client",
+        "This works on a folder, not on a server's address.",
+        hint="Leave out --url and MAINSPRING_URL, and name the folder with --workspace.",
+    )
+
+
+def state_folder(address: str) -> Path:
     """Where this machine keeps what a server has not taken yet."""
     mark = sha256(address.rstrip("/").encode())[7:19]
     base = os.environ.get("XDG_STATE_HOME", "")

@@ -27,6 +27,7 @@ from mainspring.ports.objects import Objects
 from mainspring.ports.tables import Tables
 
 if TYPE_CHECKING:
+    from mainspring._bootstrap.remote import Remote
     from mainspring._bootstrap.saving import Saving
     from mainspring._bootstrap.tracking import Recording
     from mainspring.data.service import Datasets
@@ -82,6 +83,8 @@ class Workspace:
             self.runs.close()
         if "database" in self.__dict__:
             self.database.close()
+        if self.remote is not None:
+            self.remote.close()
 
     def setting(self, name: str) -> Value:
         """A setting's value."""
@@ -106,8 +109,22 @@ class Workspace:
     # -- the machine room -------------------------------------------------------------------------
 
     @cached_property
+    def remote(self) -> Remote | None:
+        """The server that holds tracking and registry; None when this folder does."""
+        address = str(self.setting("url"))
+        if not address:
+            return None
+        from mainspring._bootstrap.remote import Remote
+
+        return Remote(address, str(self.setting("token")))
+
+    @cached_property
     def database(self) -> Database:
-        """The database, at the newest schema."""
+        """The database, at the newest schema. Errors: ``workspace.no_client`` for a server's."""
+        if self.remote is not None:
+            from mainspring._bootstrap.remote import folder_needed
+
+            raise folder_needed()
         database = self._connect(str(self.setting("database")))
         database.migrate()
         return database
@@ -195,6 +212,8 @@ class Workspace:
     @cached_property
     def tracking(self) -> Tracking:
         """Experiments, runs, logged models and artifacts."""
+        if self.remote is not None:
+            return self.remote.tracking
         from mainspring._bootstrap.tracking import open_tracking
 
         return open_tracking(self.database, self.objects, self.clock)
@@ -211,7 +230,8 @@ class Workspace:
     def spool(self) -> Path:
         """Where what runs log waits for the store."""
         named = str(self.setting("spool"))
-        return Path(named).expanduser().absolute() if named else self.folder / "spool"
+        own = self.folder.name if self.remote is not None else ""  # stores do not share a spool
+        return Path(named).expanduser().absolute() / own if named else self.folder / "spool"
 
     @property
     def recording(self) -> Recording:
@@ -238,6 +258,8 @@ class Workspace:
     @cached_property
     def registry(self) -> Registry:
         """Models, versions, aliases and packages."""
+        if self.remote is not None:
+            return self.remote.registry
         from mainspring._adapters.sql.registry import SqlRegistry
         from mainspring.registry.service import open_registry
 
@@ -308,9 +330,9 @@ def open_workspace(
         given = {"url": "", **given}  # a folder that is named wins over a server of the settings
     folder, settings = locate_workspace(where, given)
     if settings["url"].value:
-        from mainspring._bootstrap.remote import RemoteWorkspace
+        from mainspring._bootstrap.remote import state_folder
 
-        return RemoteWorkspace(settings, clock or SystemClock())
+        folder = state_folder(str(settings["url"].value))
     return Workspace(folder, settings, clock or SystemClock())
 
 
