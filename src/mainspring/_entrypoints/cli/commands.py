@@ -19,6 +19,7 @@ class Command(NamedTuple):
 COMMANDS: Final[dict[str, Command]] = {
     "init": Command("init", "start a project", "Start"),
     "demo": Command("demo", "the whole loop on real data", "Start"),
+    "up": Command("up", "everything in one: server, worker, inference gateway", "Start"),
     "status": Command("status", "what is live, what is wrong, what is due", "Start"),
     "doctor": Command("doctor", "what is wrong with this installation or workspace", "Start"),
     "config": Command("config", "every setting, its value and where it came from", "Start"),

@@ -11,8 +11,6 @@ the host names again. Off this machine it needs a token (MAINSPRING_TOKEN).
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import FAILED, Output
 from mainspring._entrypoints.cli.parser import count, port, seconds
+from mainspring._entrypoints.cli.part import stop_with_stdin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +65,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Serves until it is told to stop."""
     if arguments.until_stdin_closes:
-        threading.Thread(target=_stop_with_stdin, daemon=True).start()
+        threading.Thread(target=stop_with_stdin, daemon=True).start()
     with opened(arguments) as workspace:
         processes = arguments.processes or int(workspace.setting("gateway_processes"))
         if processes == 1 or arguments.siblings:
@@ -162,10 +161,3 @@ def _answers(output: Output, address: str) -> None:
 
 def _answers_grpc(output: Output, address: str) -> None:
     output.note(f"gRPC is answered at {address}")
-
-
-def _stop_with_stdin() -> None:
-    """Stops this process when whoever started it is gone."""
-    while os.read(0, 4096):  # the descriptor itself: a buffered file would hold its lock at exit
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
