@@ -62,8 +62,8 @@ class Counting:
 
 
 def fill(tracking: Tracking, runs: int, *, rare: int = 5, offset: int = 0) -> None:
-    """Many runs with three metrics, two parameters and a tag each, straight into the tables."""
-    fields = ["m:a", "m:b", "m:c", "p:digit", "p:rare", "t:owner"]
+    """Many runs with four metrics, two parameters and a tag each, straight into the tables."""
+    fields = ["m:a", "m:b", "m:c", "m:flat", "m:none", "p:digit", "p:rare", "t:owner"]
 
     def work(tx: Transaction) -> None:
         tx.many(
@@ -86,6 +86,7 @@ def fill(tracking: Tracking, runs: int, *, rare: int = 5, offset: int = 0) -> No
             for place, name in enumerate(("m:a", "m:b", "m:c"), start=1):
                 value = (i * 104_729 * place) % 100_003 / 100_003
                 latest.append((number, ids[name], 0, start, value, 0, 0, 0))
+            latest.append((number, ids["m:flat"], 0, start, 1.0, 0, 0, 0))
         tx.many(
             "INSERT INTO runs (id, uuid, experiment, shelf, name, user_id, status, start_ms, "
             "artifact_uri, document) VALUES (?,?,?,?,?,?,?,?,'',?)",
