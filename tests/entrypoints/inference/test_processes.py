@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 from command_gateway import BODY, CommandGateway
+from tests import needs
 
 import mainspring as ms
 from mainspring._entrypoints.inference.metrics import Snapshot
@@ -136,9 +137,10 @@ def test_a_second_gateway_of_the_folder_is_refused(gateway):
         pass
 
 
+@pytest.mark.services
 def test_grpc_is_shared_too(gateway):
     """The gRPC port is one for all processes."""
-    triton = pytest.importorskip("tritonclient.grpc")
+    triton = needs.module("tritonclient.grpc")
     address = json.loads((gateway.folder / "gateway.json").read_bytes())["grpc"]
     seen = triton.InferInput("miles", [1], "FP64")
     seen.set_data_from_numpy(np.array([1.0]))
