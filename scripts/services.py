@@ -24,7 +24,9 @@ def has(program: str) -> Callable[[], bool]:
 
 
 PACKAGES: dict[str, Callable[[], bool]] = {
+    "buildah": has("buildah"),
     "chromium": has("chromium"),
+    "debootstrap": has("debootstrap"),
     "e2fsprogs": has("mkfs.ext4"),
     "mount": has("mount"),
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/initdb")),

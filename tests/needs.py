@@ -24,7 +24,9 @@ from scripts.services import CLIENTS
 
 REFUSED = "the kernel refuses"
 PACKAGES = {
+    "buildah": "buildah",
     "chromium": "chromium",
+    "debootstrap": "debootstrap",
     "initdb": "postgresql",
     "mkfs.ext4": "e2fsprogs",
     "mount": "mount",

@@ -18,6 +18,6 @@ VERSION_SIGNED = kind("registry.version_signed", "A version's package was signed
 VERSION_DELETED = kind("registry.version_deleted", "A version was taken out of sight.")
 VERSION_RESTORED = kind("registry.version_restored", "A deleted version came back.")
 VERSION_PURGED = kind("registry.version_purged", "A deleted version gave up its bytes for good.")
-VERSION_EXPORTED = kind("registry.version_exported", "A version was written as a portable file.")
+VERSION_EXPORTED = kind("registry.version_exported", "A version left: as a file or packaged.")
 ALIAS_MOVED = kind("registry.alias_moved", "An alias points at another version.")
 ALIAS_REMOVED = kind("registry.alias_removed", "An alias points at nothing any more.")

@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "endpoints": Command("endpoints", "where models serve", "Release and serve"),
     "predict": Command("predict", "predicts the rows of a file", "Release and serve"),
     "gateway": Command("gateway", "the inference gateway, alone", "Release and serve"),
+    "serve": Command("serve", "a packaged model, as a container runs it", "Release and serve"),
     "server": Command("server", "the tracking and registry server, alone", "Release and serve"),
     "worker": Command(
         "worker", "runs what is queued and scheduled, watches the endpoint", "Watch and improve"

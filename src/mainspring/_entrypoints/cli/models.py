@@ -7,15 +7,13 @@ Every change stands in the record with who made it and why.
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mainspring._entrypoints.cli import models_package, models_transfer
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import FAILED, Output, cell
 from mainspring._entrypoints.cli.parser import count, past, verb, verbs
-from mainspring.core.errors import Conflict, Invalid, NotFound, Unavailable
+from mainspring.core.errors import Invalid
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -77,13 +75,8 @@ def _add_changes(among: Any) -> None:
     rollback = verb(among, "rollback", run_rollback, "point an alias at the version before")
     rollback.add_argument("address", metavar="NAME@alias", help="NAME alone means NAME@champion")
     _expect(rollback)
-    export = verb(among, "export", run_export, "write a version to one portable file")
-    export.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias")
-    export.add_argument("--output", "-o", metavar="FILE", help="NAME-VERSION.zip if not named")
-    load = verb(among, "import", run_import, "register a version from a portable file")
-    load.add_argument("file", metavar="FILE")
-    load.add_argument("--name", metavar="NAME", help="under another model's name")
-    _why(load)
+    models_package.add(among)
+    models_transfer.add(among)
 
 
 def _why(parser: argparse.ArgumentParser) -> None:
@@ -434,64 +427,3 @@ def _because(arguments: argparse.Namespace, workspace: Workspace) -> Because:
     from mainspring.registry import Because
 
     return Because(why=arguments.why, actor=workspace.actor)
-
-
-def run_export(arguments: argparse.Namespace, output: Output) -> int:
-    """Writes a version to a file."""
-    from mainspring.registry import Because
-
-    with opened(arguments) as workspace:
-        version = workspace.registry.aliases.resolve(arguments.address)
-        target = Path(arguments.output or f"{version.name}-{version.number}.zip")
-        if target.exists():
-            raise Conflict(
-                "cli.file_exists",
-                f"{str(target)!r} is there already; nothing was written.",
-                hint="Name another with --output FILE, or remove it.",
-            )
-        if not target.parent.is_dir():
-            raise NotFound(
-                "cli.no_such_folder",
-                f"There is no folder {str(target.parent)!r}.",
-                hint="Make it first, or name another file.",
-            )
-        handle, aside = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w+b") as stream:
-                workspace.registry.transfers.export(
-                    version.name, version.number, stream, Because(actor=workspace.actor)
-                )
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(aside).rename(target)
-        finally:
-            Path(aside).unlink(missing_ok=True)
-    size_bytes = target.stat().st_size
-    if output.as_json:
-        output.document({"version": version.address, "file": str(target), "size_bytes": size_bytes})
-    output.line(f"{version.address} -> {target} ({size_bytes:,} bytes)")
-    return 0
-
-
-def run_import(arguments: argparse.Namespace, output: Output) -> int:
-    """Registers a version from a file."""
-    file = Path(arguments.file)
-    if not file.is_file():
-        raise NotFound(
-            "cli.no_such_file",
-            f"There is no file {str(file)!r}.",
-            hint="Make one with 'mainspring models export NAME/VERSION'.",
-        )
-    try:
-        source = file.open("rb")
-    except OSError as error:
-        raise Unavailable(
-            "cli.unreadable", f"Cannot read {str(file)!r}: {error.strerror}.", hint="Check it."
-        ) from error
-    with source, opened(arguments) as workspace:
-        version = workspace.registry.transfers.load(
-            source, name=arguments.name, because=_because(arguments, workspace)
-        )
-    output.document({"version": version}) if output.as_json else None
-    output.line(f"Registered {version.address}.")
-    return 0

@@ -1,85 +1,87 @@
 """A model version as a wheel: ``pip install`` it, import it, call ``predict``.
 
-The same package gives the same bytes. Source: PyPA binary distribution format (PEP 427), core
-metadata 2.1, RECORD as in PEP 376.
+It holds the package, and the source that answering takes (:mod:`.source`); it needs numpy, msgspec
+and the runtime's library in the versions that it was packaged with, and no Mainspring. The same
+package, packaged by the same installation, gives the same bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from mainspring import __version__
 from mainspring.core.digest import Digest, canonical_json
 from mainspring.core.errors import Invalid
 from mainspring.registry.manifest import Manifest
-from mainspring.serving.packaging.needs import needs
+from mainspring.serving.model import load_model
+from mainspring.serving.packaging.archive import WHEEL, licence, wheel_bytes
+from mainspring.serving.packaging.needs import ANSWERING, needs, pinned
+from mainspring.serving.packaging.source import copied
+from mainspring.serving.ports import Runtime
 
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the first moment a ZIP file can hold
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
-_MODULE: Final = '''"""{title}: a model packaged by Mainspring.
+_INSIDE: Final = "_answering"  # the package of the copied source
+_ROOT: Final = "mainspring.serving.standalone"
+_MODULE: Final = '''"""{title}: a model packaged by Mainspring {house}.
 
 >>> from {module} import predict
 >>> predict({{name: values, ...}})  # one sequence per input, all of one length
+
+``signature()`` tells the inputs in order, with the categories that training knew.
 """
 
-from __future__ import annotations
-
-import threading
-from functools import cache
 from importlib.resources import files
 
-import numpy as np
+from {module}.{inside}.serving.standalone import StandaloneModel
 
-from mainspring._bootstrap.workspace import runtimes
-from mainspring.serving import load_model
-
+__all__ = ["DIGEST", "VERSION", "predict", "signature"]
 VERSION = "{version}"
 DIGEST = "{digest}"
-_turn = threading.Lock()
+_folder = files(__name__) / "package"
 
 
-@cache
-def model():
-    """The model, loaded once: every byte checked, the golden sample replayed."""
-    folder = files(__name__) / "package"
-    return load_model(
-        DIGEST,
-        lambda digest: (folder / digest.removeprefix("sha256:")).read_bytes(),
-        runtimes(),
-    )
+def _read(digest):
+    return (_folder / digest.removeprefix("sha256:")).read_bytes()
+
+
+def _runtime():
+    from {module}.{inside}.{runtime} import {kind}
+
+    return {kind}()
+
+
+_model = StandaloneModel(DIGEST, _read, _runtime)
 
 
 def predict(rows):
-    """``score`` per row, and ``decision`` when the model has a policy, as numpy arrays.
+    """``score`` per row, and ``decision`` when the model has a policy, as numpy arrays."""
+    return _model.predict(rows)
 
-    ``rows`` maps each input to a sequence: numbers (None or NaN is missing), or texts (or None).
-    """
-    columns = {{}}
-    for column in model().signature.inputs:
-        kind = np.float64 if column.type == "number" else object
-        columns[column.name] = np.asarray(rows[column.name], dtype=kind)
-    with _turn:
-        scores = model().predict(columns)
-    answer = {{"score": scores.score}}
-    if scores.decision is not None:
-        answer["decision"] = scores.decision
-    return answer
+
+def signature():
+    """The inputs in order (name, type, categories), and what the output is."""
+    return _model.signature
 '''
 
 
 def build_wheel(
-    manifest: Manifest, read: Callable[[Digest], bytes], *, version: str, into: Path
+    manifest: Manifest,
+    read: Callable[[Digest], bytes],
+    *,
+    runtime: Runtime,
+    version: str,
+    into: Path,
 ) -> Path:
     """The wheel ``NAME_model-VERSION-py3-none-any.whl`` in a folder.
 
-    ``read`` gives a stored object's bytes. Errors: ``serving.bad_wheel_version`` unless the
-    version is digits and dots.
+    ``read`` gives a stored object's bytes. The package is loaded and its golden sample replayed
+    first: what is written has answered here, with the versions that are pinned.
+
+    Errors: those of loading; ``serving.bad_wheel_version`` unless the version is digits and dots,
+    ``serving.bad_wheel_name``, ``serving.not_packable``, ``serving.not_installed``.
     """
     if not _VERSION.match(version):
         raise Invalid(
@@ -88,50 +90,69 @@ def build_wheel(
             hint="Use digits and dots, such as 3 or 3.1.",
             version=version[:40],
         )
-    module = f"{manifest.name.replace('-', '_')}_model"
+    load_model(manifest.digest, read, {runtime.name: runtime})
+    module = _module(manifest.name)
+    members = _members(manifest, read, runtime, module, version)
     path = into / f"{module}-{version}-py3-none-any.whl"
-    path.write_bytes(_archive(_members(manifest, read, module, version), module, version))
+    path.write_bytes(wheel_bytes(members, f"{module}-{version}.dist-info"))
     return path
 
 
+def _module(name: str) -> str:
+    module = f"{name.replace('-', '_')}_model"
+    if not (module.isascii() and module.isidentifier()):
+        raise Invalid(
+            "serving.bad_wheel_name",
+            f"A model called {name[:80]!r} gives no name for a Python module.",
+            hint="Export it, and import it again under a name of letters, digits, '_' and '-'.",
+            name=name[:80],
+        )
+    return module
+
+
 def _members(
-    manifest: Manifest, read: Callable[[Digest], bytes], module: str, version: str
+    manifest: Manifest,
+    read: Callable[[Digest], bytes],
+    runtime: Runtime,
+    module: str,
+    version: str,
 ) -> dict[str, bytes]:
+    home = type(runtime).__module__
     source = _MODULE.format(
         title=f"{manifest.name} version {version}",
+        house=__version__,
         module=module,
+        inside=_INSIDE,
         version=version,
         digest=manifest.digest,
+        runtime=home.partition(".")[2],
+        kind=type(runtime).__name__,
     )
+    inside = copied([_ROOT, home], f"{module}.{_INSIDE}")
     stored = {manifest.digest: canonical_json(manifest)}
     stored |= {digest: read(digest) for digest in manifest.files.values()}
-    members = {f"{module}/__init__.py": source.encode()}
-    for digest, data in sorted(stored.items()):
-        members[f"{module}/package/{digest.removeprefix('sha256:')}"] = data
     folder = f"{module}-{version}.dist-info"
-    members[f"{folder}/METADATA"] = (
-        f"Metadata-Version: 2.1\nName: {module}\nVersion: {version}\n"
-        f"Summary: The model {manifest.name}, version {version}\nRequires-Python: >=3.11\n"
-        f"Requires-Dist: {needs(manifest)}\n"
-    ).encode()
-    members[f"{folder}/WHEEL"] = (
-        b"Wheel-Version: 1.0\nGenerator: mainspring\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    return {
+        f"{module}/__init__.py": source.encode(),
+        **{f"{module}/{_INSIDE}/{path}": data for path, data in inside.items()},
+        **{
+            f"{module}/package/{digest.removeprefix('sha256:')}": data
+            for digest, data in sorted(stored.items())
+        },
+        f"{folder}/METADATA": _metadata(manifest, module, version),
+        f"{folder}/WHEEL": WHEEL,
+        f"{folder}/licenses/LICENSE": licence(),
+    }
+
+
+def _metadata(manifest: Manifest, module: str, version: str) -> bytes:
+    required = "".join(
+        f"Requires-Dist: {one}\n" for one in pinned([*ANSWERING, *needs(manifest.runtime)])
     )
-    return members
-
-
-def _archive(members: dict[str, bytes], module: str, version: str) -> bytes:
-    record = f"{module}-{version}.dist-info/RECORD"
-    lines = [f"{name},sha256={_hash(data)},{len(data)}" for name, data in members.items()]
-    lines.append(f"{record},,")
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in {**members, record: "\n".join([*lines, ""]).encode()}.items():
-            member = zipfile.ZipInfo(name, _EPOCH)
-            member.external_attr = 0o644 << 16
-            archive.writestr(member, data, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
-def _hash(data: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    return (
+        f"Metadata-Version: 2.4\nName: {module}\nVersion: {version}\n"
+        f"Summary: The model {manifest.name}, version {version}\nRequires-Python: >=3.11\n"
+        f"License-File: LICENSE\n{required}\n"
+        f"A model packaged by Mainspring {__version__}. The source in {_INSIDE} is Mainspring's, "
+        "under Apache-2.0 (LICENSE); it says nothing of the model's own terms.\n"
+    ).encode()
