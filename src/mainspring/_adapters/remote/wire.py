@@ -211,14 +211,16 @@ class Wire:
     def _check(self, response: http.client.HTTPResponse, data: bytes) -> None:
         if response.status < _LEAST_FAULT:
             return
+        code, message, hint = "remote.refused", f"The server answered {response.status}.", ""
         try:
             fault = msgspec.json.decode(data, type=_Fault)
+            code, message, hint = fault.code, fault.message, fault.hint
         except msgspec.MsgspecError:
             raise self._foreign(response.status) from None
         if fault.code == "http.no_such_address":
             raise self._foreign(response.status)
         kind = _KINDS.get(response.status, Unavailable)
-        raise kind(fault.code, fault.message, hint=fault.hint, **fault.facts)
+        raise kind(code, message, hint=hint, **fault.facts)
 
     def _foreign(self, status: int) -> Unavailable:
         return Unavailable(

@@ -9,11 +9,13 @@ token back as ``token`` for the next page. An error is ``{code, message, hint, f
 from __future__ import annotations
 
 from mainspring._entrypoints._http import OPEN, Mount, Request, Response, Route, json_bytes
+from mainspring._entrypoints.api.aliases import AliasOperations
 from mainspring._entrypoints.api.artifacts import ArtifactOperations
 from mainspring._entrypoints.api.experiments import ExperimentOperations
 from mainspring._entrypoints.api.models import ModelOperations
 from mainspring._entrypoints.api.openapi import describe_api
 from mainspring._entrypoints.api.runs import RunOperations
+from mainspring._entrypoints.api.versions import VersionOperations
 from mainspring.core.digest import canonical_json
 from mainspring.registry import Registry
 from mainspring.tracking import Tracking
@@ -28,6 +30,8 @@ def api_mount(tracking: Tracking, registry: Registry) -> Mount:
         *RunOperations(tracking).operations(),
         *ArtifactOperations(tracking).operations(),
         *ModelOperations(registry).operations(),
+        *VersionOperations(registry).operations(),
+        *AliasOperations(registry).operations(),
     ]
     described: list[bytes] = []
 

@@ -24,6 +24,13 @@ PACKED = "application/msgpack"  # every body and answer has this form too: NaN s
 CREATED = 201
 
 
+class PageQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which page."""
+
+    limit: int = 100
+    token: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """A method and a path below the prefix. ``takes`` is the body, ``asks`` the query string.

@@ -18,6 +18,4 @@ class Points(msgspec.Struct):
 
 def columns(found: Columns, next_token: str | None) -> Points:
     """The points as columns."""
-    return Points(
-        found.steps.tolist(), found.times_ms.tolist(), found.values.tolist(), next_token
-    )
+    return Points(found.steps.tolist(), found.times_ms.tolist(), found.values.tolist(), next_token)

@@ -126,6 +126,9 @@ class RunOperations:
     tracking: Tracking
 
     def operations(self) -> list[Operation]:
+        return [*self._of_runs(), *self._of_what_they_log()]
+
+    def _of_runs(self) -> list[Operation]:
         one = "/runs/{run_id}"
         return [
             Operation(
@@ -153,6 +156,11 @@ class RunOperations:
                 method="POST", path=f"{one}/restore", handler=self.restore, permission=WRITE,
                 summary="Brings a deleted run back.",
             ),
+        ]  # fmt: skip
+
+    def _of_what_they_log(self) -> list[Operation]:
+        one = "/runs/{run_id}"
+        return [
             Operation(
                 method="POST", path=f"{one}/batches", handler=self.log, permission=WRITE,
                 summary="Logs metrics, parameters and tags; durable when answered.",
