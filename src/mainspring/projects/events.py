@@ -8,5 +8,6 @@ OPENED = kind("projects.opened", "A project's definition was read for the first 
 TRAINED = kind("projects.trained", "A training run ended with a report; its gates said yes or no.")
 DEPLOYED = kind("projects.deployed", "An endpoint's route was changed; who answers is told.")
 SHIPPED = kind("projects.shipped", "Prediction records became rows of the prediction table.")
+SCORED = kind("projects.scored", "A whole dataset was scored by one model version.")
 OUTCOMES = kind("projects.outcomes", "Outcomes of predictions became known.")
 COMPLETED = kind("projects.completed", "A replay reached its end.")

@@ -22,7 +22,20 @@ from mainspring.ports.tables import Frame, Tables, TableVersion
 from mainspring.serving.model import Scores, ServedModel
 
 ROWS_PER_PART: Final = 200_000
+PART_BYTES: Final = 64 << 20
 _ADDED: Final = ("score", "decision", "model_version")
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What turns rows of the source into inputs: the columns it reads, and one row out per row in.
+
+    ``digest`` tells one preparation from another: what was scored after another is scored anew.
+    """
+
+    columns: tuple[str, ...]
+    made: Callable[[Frame], Frame]
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,7 @@ class BatchJob:
     version: str
     filter: str | None = None
     rows_per_part: int = ROWS_PER_PART
+    preparation: Preparation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,8 @@ def _score_part(
     rows = len(frame[job.key[0]])
     if rows == 0:
         return 0
-    scores = _score(models, frame, rows)
+    inputs = job.preparation.made(frame) if job.preparation else frame
+    scores = _score(models, inputs, rows)
     written: dict[str, NDArray[Any]] = {name: frame[name] for name in job.key}
     written["score"] = scores.score
     if scores.decision is not None:
@@ -131,7 +146,8 @@ def _as_input(column: NDArray[Any], model: ServedModel, name: str) -> NDArray[An
 
 def _part_query(job: BatchJob, model: ServedModel, where: str, part: tuple[int, int]) -> str:
     number, parts = part
-    names = dict.fromkeys((*job.key, *model.names))
+    wanted = job.preparation.columns if job.preparation else model.names
+    names = dict.fromkeys((*job.key, *wanted))
     columns = ", ".join(_quoted(name) for name in names)
     # MD5 for its stability: the engine's own hash may change with its version.
     key = ", ".join(_quoted(name) for name in job.key)
@@ -153,6 +169,8 @@ def _check_columns(tables: Tables, source: TableVersion, job: BatchJob, model: S
             f"A key column may not be called {', '.join(_ADDED)}: the scores have those names.",
             hint="Rename the column in a view of the table.",
         )
+    if job.preparation is not None:
+        return
     for name in model.names:
         if name not in columns:
             raise NotFound(
@@ -171,8 +189,15 @@ def _check_columns(tables: Tables, source: TableVersion, job: BatchJob, model: S
             )
 
 
+def part_rows(columns: int) -> int:
+    """How many rows of so many columns make a part that is held in memory at once."""
+    return max(1_000, min(ROWS_PER_PART, PART_BYTES // (8 * max(1, columns))))
+
+
 def _job_digest(job: BatchJob, source: TableVersion, model: ServedModel, parts: int) -> str:
     said = [source.name, source.version, model.digest, job.version, job.filter, job.key, parts]
+    if job.preparation is not None:
+        said.append(job.preparation.digest)
     return f"batch:{digest_of(said).removeprefix('sha256:')[:32]}"
 
 

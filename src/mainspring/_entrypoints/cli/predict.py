@@ -1,10 +1,14 @@
-"""``mainspring predict``: predicts the rows of a file, without a gateway.
+"""``mainspring predict``: predicts the rows of a file or of a dataset, without a gateway.
 
 The file looks like the source of the problem's dataset; the target and whatever else is not known
 ahead may be missing. Features are those of the project, the model is the stored package.
 
   mainspring predict churn --input new.csv --output scores.csv
   mainspring predict churn@candidate --input new.csv
+  mainspring predict churn --input customers@3 --output churn-scores
+
+A dataset is scored part by part, however large it is; run again, a scoring that was cut off goes
+on where it was. Its output is a dataset too: the key, the score, the decision, the version.
 """
 
 from __future__ import annotations
@@ -29,13 +33,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="NAME (its champion), NAME@alias or NAME/VERSION"
     )
-    parser.add_argument("--input", "-i", metavar="FILE", required=True, help="the rows to predict")
+    parser.add_argument(
+        "--input", "-i", metavar="FILE|DATASET", required=True, help="the rows to predict"
+    )
     parser.add_argument("--output", "-o", metavar="FILE", help="where to write; standard output")
     common(parser, run)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
-    """Predicts a file's rows."""
+    """Predicts the rows of a file, or of a dataset when no file has that name."""
+    if not Path(arguments.input).expanduser().exists() and _is_dataset(arguments):
+        return _score(arguments, output)
     from mainspring._bootstrap.projecting import predictions
 
     with opened(arguments) as workspace:
@@ -52,6 +60,53 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         _document(found, arguments, output)
     elif arguments.output is None:
         sys.stdout.write(_as_csv(found))
+    return 0
+
+
+def _is_dataset(arguments: argparse.Namespace) -> bool:
+    with opened(arguments) as workspace:
+        return str(arguments.input).partition("@")[0] in workspace.datasets.names()
+
+
+def _score(arguments: argparse.Namespace, output: Output) -> int:
+    """Scores a whole dataset into another."""
+    from mainspring._bootstrap.projecting import score_dataset
+    from mainspring.core.errors import Invalid
+
+    if arguments.output is None:
+        raise Invalid(
+            "serving.no_output",
+            "The scores of a dataset are stored, not printed.",
+            hint="Name the dataset that they go to: --output NAME.",
+        )
+    with opened(arguments) as workspace:
+        found = score_dataset(
+            workspace,
+            arguments.model,
+            arguments.input,
+            arguments.output,
+            lambda progress: output.progress(
+                f"scoring: part {progress.parts_done} of {progress.parts}, {progress.rows:,} rows"
+            ),
+        )
+        output.progress("")
+    if output.as_json:
+        output.document(
+            {
+                "model": found.version.address,
+                "input": found.source.name,
+                "output": found.output.name,
+                "table": found.output.table,
+                "rows": found.output.rows,
+                "scored_now": found.rows,
+                "parts": found.parts,
+            }
+        )
+        return 0
+    output.line(
+        f"{found.output.name}: {found.output.rows:,} rows of {found.source.name} scored by "
+        f"{found.version.address} ({found.rows:,} now)."
+    )
     return 0
 
 
