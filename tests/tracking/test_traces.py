@@ -6,13 +6,14 @@ from typing import Any, Self
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tracking_workspace import opened
+from tracking_workspace import Counting, opened
 
 from mainspring.core.errors import Conflict, Invalid, NotFound
 from mainspring.tracking import Tracking
 from mainspring.tracking.filters import TRACES, parse, parse_orders
 from mainspring.tracking.matching import directions, matches, order_values, sort_key
 from mainspring.tracking.traces_judging import Change
+from mainspring.tracking.traces_ports import TraceQuery
 from mainspring.tracking.traces_types import NAME, RUN, Assessment, Incoming, Span, Trace
 from mainspring.tracking.traces_values import as_text, from_json, to_json
 
@@ -421,3 +422,45 @@ def test_bad_orders_and_pages_are_refused(tracking: Tracking) -> None:
     for limit in (0, 501):
         with pytest.raises(Invalid):
             tracking.traces.search(["0"], limit=limit)
+
+
+def test_the_number_of_statements_does_not_grow(tracking: Tracking) -> None:
+    """A page of 3 traces and one of 300, a batch of 2 spans and one of 200: as many statements."""
+    for number in range(300):
+        record(tracking, number, span(0))
+
+    def reading(limit: int) -> int:
+        def work(reader: Any) -> int:
+            counting = Counting(reader)
+            query = TraceQuery(
+                experiment_ids=("0",), clauses=parse("status = 'OK'", TRACES), limit=limit
+            )
+            hits = tracking.traces.store.search(counting, query)
+            assert len(tracking.traces.store.find(counting, [hit.id for hit in hits])) == limit
+            return counting.calls
+
+        return tracking.traces.database.read(work)
+
+    def writing(count: int) -> int:
+        def work(tx: Any) -> int:
+            counting = Counting(tx)
+            spans = [span(number) for number in range(count)]
+            tracking.traces.store.add_spans(counting, trace_id(0), spans)
+            return counting.calls
+
+        return tracking.traces.database.write(work)
+
+    assert reading(3) == reading(300) == 3
+    assert writing(2) == writing(200) == 2
+
+
+def test_a_page_of_the_newest_walks_an_index() -> None:
+    """Without a filter, a page of traces is read along an index, and nothing is sorted."""
+    sql = (
+        "EXPLAIN QUERY PLAN SELECT t.uuid, t.start_ms FROM traces t WHERE t.experiment IN (0) "
+        "ORDER BY t.start_ms DESC, t.uuid ASC LIMIT 10"
+    )
+    with opened() as tracking:
+        plan = str(tracking.traces.database.read(lambda db: db.all(sql)))
+    assert "traces_newest" in plan
+    assert "TEMP B-TREE" not in plan

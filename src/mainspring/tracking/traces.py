@@ -15,7 +15,7 @@ from mainspring.core.pages import Page
 from mainspring.ports.database import Database, Reader, Transaction
 from mainspring.tracking import events, tokens
 from mainspring.tracking.filters import TRACES, bad_filter, parse, parse_orders
-from mainspring.tracking.limits import bad
+from mainspring.tracking.limits import bad, check_integer
 from mainspring.tracking.lookup import need_experiment, need_place
 from mainspring.tracking.ports import ArtifactStore, ExperimentStore, RunStore
 from mainspring.tracking.traces_limits import (
@@ -192,6 +192,8 @@ class Traces:
             raise bad("Either `max_timestamp_millis` or `trace_ids`", "must be specified, not both")
         if limit is not None and (ids or limit <= 0):
             raise bad("`max_traces`", "must be positive, and goes with `max_timestamp_millis`")
+        for what, number in (("max_timestamp_millis", until_ms), ("max_traces", limit)):
+            check_integer(what, number or 0)
 
         def work(tx: Transaction) -> int:
             experiment = need_experiment(self.experiments, tx, experiment_id)

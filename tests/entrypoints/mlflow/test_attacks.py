@@ -206,6 +206,8 @@ def test_numbers_out_of_range_store_nothing(own: tuple[Wire, Path], number: floa
         ("runs/create", '"user_id":"%s","experiment_id":"0","start_time":%s'),
         ("runs/update", '"run_id":"%s","end_time":%s'),
         ("runs/search", '"filter":"","experiment_ids":["%s"],"max_results":%s'),
+        ("traces", '"tags":[{"key":"%s"}],"experiment_id":"0","timestamp_ms":%s'),
+        ("traces/delete-traces", '"page":"%s","experiment_id":"0","max_timestamp_millis":%s'),
     ):
         body = ("{" + fields % (run_id, text) + "}").encode()
         refused_at_once(wire, "POST", f"{V2}/{path}", body)
@@ -382,6 +384,34 @@ def test_no_request_is_a_5xx(own: tuple[Wire, Path], route: Route) -> None:
             assert answer.json()["error_code"]
 
     attack()
+
+
+WRONG = (2**63, -1, "a\x00b\ud800", 0.5, [None])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.pattern}")
+def test_one_wrong_field_is_never_a_5xx(own: tuple[Wire, Path], route: Route) -> None:
+    """All fields right but one, which is out of range, dirty, huge or of another kind."""
+    wire = own[0]
+    places = {"trace_id": TRACE["trace_id"], "key": "k", "number": "1", "assessment_id": "a-x"}
+    parts = [
+        part.strip("{*}") if part.startswith("{") else part for part in route.pattern.split("/")
+    ]
+    path = "/".join(places.get(part, part) for part in parts)
+    more = ("start_time", "end_time", "timestamp_ms", "max_timestamp_millis", "max_traces")
+    for name in (*RIGHT, *more, "num_parts", "parts", "new_name", "update_mask", "view_type"):
+        for wrong in WRONG:
+            fields = {**RIGHT, name: wrong}
+            if route.method == "GET":
+                listed = {k: v if isinstance(v, list) else [v] for k, v in fields.items()}
+                pairs = [(k, str(v)[:5000]) for k, values in listed.items() for v in values]
+                text = "&".join(f"{k}={quote(v, errors='replace')}" for k, v in pairs)
+                answer = wire.http.get(f"{path}?{text}")
+            else:
+                body = json.dumps(fields).encode()
+                answer = wire.http.request(route.method, path, content=body, headers=JSON)
+            assert answer.status_code < 500, (path, name, wrong, answer.text[:300])
 
 
 def test_after_all_that_the_database_is_sound(own: tuple[Wire, Path]) -> None:
