@@ -19,19 +19,21 @@ from mainspring._entrypoints.inference.threads import ModelThread
 from mainspring.core.errors import Broken, MainspringError, TimedOut, Unavailable
 from mainspring.serving.model import Array, Scores, ServedModel
 
-_Asked = tuple[Array, "asyncio.Future[Scores]"]
+_Asked = tuple[Array, "asyncio.Future[Scores]", float]  # and until when it may wait
 
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
     """How much may run and wait in one lane, and when a batch counts as slow or lost.
 
+    ``wait_seconds``: who waited longer is told to come again instead of being computed for nobody.
     ``slow_seconds``: a batch expected to take longer runs on the lane's own thread.
     """
 
     batch_rows: int = 4096
     waiting_rows: int = 65_536
     slow_seconds: float = 0.010
+    wait_seconds: float = 5.0
     run_seconds: float = 5.0
     failures: int = 5
     rest_seconds: float = 30.0
@@ -83,15 +85,11 @@ class Lane:
         if self.is_out(sole=sole):
             raise _out()
         if self._waiting_rows + len(matrix) > self._limits.waiting_rows and self._waiting:
-            raise Unavailable(
-                "serving.busy",
-                "Too many rows are waiting for this model.",
-                hint="Send the request again in a moment, or send fewer at once.",
-            )
+            raise _busy("Too many rows are waiting for this model.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Scores] = loop.create_future()
         future.add_done_callback(_seen)
-        self._waiting.append((matrix, future))
+        self._waiting.append((matrix, future, time.monotonic() + self._limits.wait_seconds))
         self._waiting_rows += len(matrix)
         if not self._scheduled and not self._running:
             self._scheduled = True
@@ -110,7 +108,7 @@ class Lane:
         if not batch:
             return
         self.batches += 1
-        rows = sum(len(matrix) for matrix, _ in batch)
+        rows = sum(len(matrix) for matrix, _, _ in batch)
         self.batched_rows += rows
         self.batch_sizes[min((rows - 1).bit_length(), BATCH_SIZES)] += 1
         steady = self.model.steady and not self.on_thread
@@ -118,7 +116,7 @@ class Lane:
             self._start_on_thread(batch)
             return
         started = time.perf_counter()
-        results = _score_all(self.model, [matrix for matrix, _ in batch])
+        results = _score_all(self.model, [matrix for matrix, _, _ in batch])
         self._learn(rows, time.perf_counter() - started)
         self._finish(batch, results)
 
@@ -133,8 +131,9 @@ class Lane:
             self._row_seconds = (self._row_seconds + seconds / rows) / 2
 
     def _take(self) -> list[_Asked]:
+        self._turn_away_late()
         rows, count = 0, 0
-        for matrix, _ in self._waiting:
+        for matrix, _, _ in self._waiting:
             if count and rows + len(matrix) > self._limits.batch_rows:
                 break
             rows, count = rows + len(matrix), count + 1
@@ -143,11 +142,22 @@ class Lane:
         # Whoever stopped waiting (a client that went away) is not computed.
         return [asked for asked in batch if not asked[1].done()]
 
+    def _turn_away_late(self) -> None:
+        now, late = time.monotonic(), 0
+        for matrix, future, until in self._waiting:
+            if until > now:
+                break
+            late += 1
+            self._waiting_rows -= len(matrix)
+            if not future.done():
+                future.set_exception(_busy("The model is busy; the request waited too long."))
+        del self._waiting[:late]
+
     def _start_on_thread(self, batch: list[_Asked]) -> None:
         if self._thread is None:
             self._thread = ModelThread(polite=self.on_thread)
         self._running = True
-        matrices = [matrix for matrix, _ in batch]
+        matrices = [matrix for matrix, _, _ in batch]
         started = time.perf_counter()
         watch = asyncio.get_running_loop().call_later(
             self._limits.run_seconds, self._give_up, batch
@@ -162,7 +172,7 @@ class Lane:
         self._thread.run(lambda: _score_all(self.model, matrices), done)
 
     def _finish(self, batch: list[_Asked], results: list[Scores | MainspringError]) -> None:
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future, _), result in zip(batch, results, strict=True):
             failed = isinstance(result, MainspringError)
             self._failures = self._failures + 1 if failed else 0
             if future.done():
@@ -181,7 +191,7 @@ class Lane:
     def _give_up(self, batch: list[_Asked]) -> None:
         # The thread cannot be stopped; its answer will find nobody waiting. Until then: out.
         self._hung = True
-        for _, future in batch:
+        for _, future, _ in batch:
             if not future.done():
                 future.set_exception(
                     TimedOut(
@@ -193,7 +203,7 @@ class Lane:
         self._out_until = time.monotonic() + self._limits.rest_seconds
         waiting, self._waiting = self._waiting, []
         self._waiting_rows = 0
-        for _, future in waiting:
+        for _, future, _ in waiting:
             if not future.done():
                 future.set_exception(_out())
 
@@ -235,6 +245,14 @@ def _seen(future: asyncio.Future[Scores]) -> None:
     # A request that failed elsewhere no longer waits for this; its failure is not a bug to log.
     if not future.cancelled():
         future.exception()
+
+
+def _busy(message: str) -> Unavailable:
+    return Unavailable(
+        "serving.busy",
+        message,
+        hint="Send the request again in a moment, or send fewer at once.",
+    )
 
 
 def _out() -> Unavailable:
