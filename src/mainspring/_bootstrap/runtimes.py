@@ -25,7 +25,7 @@ def known_runtimes(
     from mainspring._adapters.xgboost.runtime import XgboostRuntime
 
     found: list[Runtime] = [
-        LightgbmRuntime(),
+        LightgbmRuntime(use_kernel=_is_on(settings, "compiled")),
         XgboostRuntime(),
         CatboostRuntime(),
         LinearRuntime(),
@@ -52,6 +52,10 @@ def packers(trust: Collection[str] = ()) -> tuple[Packer, ...]:
         CatboostPacker(without_maps),
         SklearnPacker(from_sklearn, trust),
     )
+
+
+def _is_on(settings: Mapping[str, Resolved] | None, name: str) -> bool:
+    return bool(settings and name in settings and settings[name].value)
 
 
 def _names(settings: Mapping[str, Resolved] | None, name: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+from msgspec.structs import replace
 
 from mainspring._bootstrap.runtimes import known_runtimes, packers
 from mainspring.core.digest import sha256
@@ -19,18 +20,25 @@ from mainspring.core.schema import InputColumn, Signature
 from mainspring.projects.packaging import environment
 from mainspring.registry.details import Details
 from mainspring.registry.manifest import Decision, Manifest
-from mainspring.registry.plan import Way
+from mainspring.registry.plan import Trial, Way
 from mainspring.registry.types import Because, Version
 from mainspring.serving.boundary import boundary_rows
 from mainspring.serving.golden import GOLDEN_FILE, golden_bytes
-from mainspring.serving.planning import Chosen, Replay, choose, default_tolerance
+from mainspring.serving.planning import (
+    Chosen,
+    Replay,
+    choose,
+    default_tolerance,
+    judge,
+    timed,
+)
 from mainspring.training.encoding import matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mainspring._bootstrap.workspace import Workspace
-    from mainspring.serving.ports import Packer
+    from mainspring.serving.ports import Packer, Runtime
 
     Columns = Mapping[str, NDArray[Any]]
 
@@ -81,6 +89,8 @@ class Saving:
         forms = sorted(packer.forms(model, signature), key=lambda form: form.way != prefer)
         known = known_runtimes(self.workspace.settings, trust)
         chosen = choose(forms, replay, signature, known)
+        if bool(self.workspace.setting("compiled")) and chosen.form.runtime == "lightgbm":
+            chosen = _with_kernel(chosen, replay, signature, known)
         return self._register(name, chosen, (columns, replay, signature), decision, details)
 
     def _register(
@@ -113,6 +123,33 @@ class Saving:
         registry = self.workspace.registry
         registry.models.register(name, exists_ok=True, because=because)
         return registry.versions.create(name, manifest, files, details=details, because=because)
+
+
+def _with_kernel(
+    chosen: Chosen, replay: Replay, signature: Signature, known: Mapping[str, Runtime]
+) -> Chosen:
+    """The same choice, with what our compiled kernel answered: equal to the bit, or not used."""
+    name = chosen.form.runtime
+    native = known_runtimes()[name].load(chosen.files, signature)
+    fast = known[name].load(chosen.files, signature)
+    trial = Trial(
+        way="native",
+        runtime="lightgbm (kernel)",
+        accepted=False,
+        why="the kernel does not know its trees, or there is no C compiler",
+        sample_rows=replay.sample_rows,
+        boundary_rows=len(replay.rows) - replay.sample_rows,
+    )
+    if type(fast) is not type(native):
+        exact = Replay(replay.rows, native.predict(replay.rows), replay.sample_rows, 0.0)
+        row, batch = timed(fast, replay.rows[: replay.sample_rows])
+        trial = judge(
+            replace(trial, row_microseconds=row, batch_microseconds=batch),
+            fast.predict(replay.rows),
+            exact,
+        )
+    plan = replace(chosen.plan, compiled=trial)
+    return Chosen(chosen.form, chosen.files, plan)
 
 
 def _packer(model: object, trust: Collection[str]) -> Packer:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from mainspring.core.errors import Invalid
 from mainspring.core.schema import Signature
 from mainspring.registry.plan import Plan
+from mainspring.serving.ports import Loaded
 from mainspring.serving.refusals import extra_missing, unreadable
 
 Array = NDArray[np.float64]
@@ -41,24 +42,35 @@ _LIBRARIES: Final = ("lib_lightgbm.so", "lib_lightgbm.dylib", "lib_lightgbm.dll"
 
 
 class LightgbmRuntime:
-    """Reads ``model.txt``, the text form of a booster."""
+    """Reads ``model.txt``, the text form of a booster.
+
+    ``use_kernel``: models that our compiled kernel answers to the bit are walked by it.
+    """
 
     name = "lightgbm"
     steady = True
+
+    def __init__(self, *, use_kernel: bool = False) -> None:
+        self._use_kernel = use_kernel
 
     def load(
         self,
         files: Mapping[str, bytes],
         signature: Signature,
         plan: Plan | None = None,  # noqa: ARG002 - nothing in this file needs trust
-    ) -> Booster:
+    ) -> Loaded:
         """The booster. Errors: ``serving.package_unreadable``, ``serving.extra_missing``."""
         if MODEL_FILE not in files:
             raise _unreadable("it is not in the package")
         _check_whole(files[MODEL_FILE])
         booster = Booster(_library(), files[MODEL_FILE])
-        booster.check(len(signature.inputs))
-        return booster
+        inputs = len(signature.inputs)
+        booster.check(inputs)
+        if not self._use_kernel:
+            return booster
+        from mainspring._adapters.lightgbm.compiled import compiled
+
+        return compiled(files[MODEL_FILE], inputs, booster)
 
 
 class Booster:
