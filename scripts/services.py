@@ -27,6 +27,11 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "buildah": has("buildah"),
     "chromium": has("chromium"),
     "debootstrap": has("debootstrap"),
+    "golang-go": has("go"),
+    "golang-github-masterminds-sprig-dev": lambda: Path(
+        "/usr/share/gocode/src/github.com/Masterminds/sprig"
+    ).exists(),
+    "golang-gopkg-yaml.v3-dev": lambda: Path("/usr/share/gocode/src/gopkg.in/yaml.v3").exists(),
     "e2fsprogs": has("mkfs.ext4"),
     "mount": has("mount"),
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/initdb")),

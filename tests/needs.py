@@ -27,6 +27,7 @@ PACKAGES = {
     "buildah": "buildah",
     "chromium": "chromium",
     "debootstrap": "debootstrap",
+    "go": "golang-go",
     "initdb": "postgresql",
     "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
