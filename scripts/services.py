@@ -55,7 +55,7 @@ def install_packages(names: list[str]) -> str:
         return f"Missing: {', '.join(names)}. Only root can install them: run '{command}' as root."
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     update = ["apt-get", "update", "-q"]
-    install = ["apt-get", "install", "-qy", "--no-install-recommends", *names]
+    install = ["apt-get", "install", "-qy", *names]
     for words in (update, install):
         done = subprocess.run(words, check=False, env=quiet, timeout=SECONDS)
         if done.returncode:
