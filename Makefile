@@ -29,7 +29,7 @@ demo: $(VENV)/.flights
 	$(BIN)/mainspring demo flights
 
 test: $(VENV)/.flights
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -rs
 
 lint: $(VENV)/.flights
 	$(BIN)/ruff format --check .
