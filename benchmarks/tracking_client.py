@@ -109,6 +109,7 @@ def raw(uri: str, batches: int) -> dict[str, float]:
         times.append(time.perf_counter() - started)
     return {
         "log_batch of 1000, raw HTTP (metrics/s)": rate,
+        "history of 100,000 points, JSON, first read (ms)": 1e3 * times[0],
         "history of 100,000 points, JSON (ms)": 1e3 * statistics.median(times),
     }
 
@@ -128,10 +129,8 @@ def search(uri: str, _calls: int) -> dict[str, float]:
         connection.request("POST", "/api/2.0/mlflow/runs/search", json.dumps(body), kind)
         found = json.loads(connection.getresponse().read())
         times.append(time.perf_counter() - started)
-    return {
-        "search: 100 runs, filter and order (ms)": 1e3 * statistics.median(times),
-        "search: runs found": len(found.get("runs", [])),
-    }
+        assert found["runs"], found
+    return {"search (ms)": 1e3 * statistics.median(times)}
 
 
 if __name__ == "__main__":
