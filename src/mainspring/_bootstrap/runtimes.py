@@ -18,6 +18,7 @@ def known_runtimes(
     Without settings nothing may: no types but the reviewed (and ``trust``), no foreign code.
     """
     from mainspring._adapters.catboost.runtime import CatboostRuntime
+    from mainspring._adapters.child.runtime import CustomRuntime, MlflowRuntime
     from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
     from mainspring._adapters.linear.runtime import ConstantRuntime, LinearRuntime
     from mainspring._adapters.onnx.runtime import OnnxRuntime
@@ -31,6 +32,8 @@ def known_runtimes(
         LinearRuntime(),
         ConstantRuntime(),
         OnnxRuntime(),
+        CustomRuntime(allowed=_is_on(settings, "custom_code")),
+        MlflowRuntime(str(settings["mlflow_python"].value) if settings else ""),
         SkopsRuntime({*_names(settings, "trusted_types"), *trust}),
     ]
     return {runtime.name: runtime for runtime in found}

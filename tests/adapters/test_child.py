@@ -1,0 +1,142 @@
+"""Models with code of their own: off by default, in a process of their own, bounded and mortal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mainspring._adapters.child.runtime import CustomRuntime, MlflowRuntime
+from mainspring.core.errors import Broken, Denied, Invalid, TimedOut
+from mainspring.core.schema import InputColumn, Signature
+
+SIGNATURE = Signature((InputColumn("a", "number"), InputColumn("b", "number")), "value")
+SOURCE = """
+import os, sys, time
+import numpy as np
+
+class Model:
+    def __init__(self, folder, signature):
+        print("a model may talk")
+        self.weight = float((folder / "weight.txt").read_text())
+        self.names = [one["name"] for one in signature["inputs"]]
+
+    def predict(self, rows):
+        what = rows[0, 0]
+        if what == 1: raise KeyError("no such thing")
+        if what == 2: time.sleep(60)
+        if what == 3: os._exit(3)
+        if what == 4: return np.zeros(len(rows) + 1)
+        if what == 5: return np.full(len(rows), float("MAINSPRING_TOKEN" in os.environ))
+        print("and talk")
+        return rows.sum(axis=1) * self.weight
+"""
+FILES = {
+    "custom.json": b'{"file": "code/model.py", "class": "Model"}',
+    "code/model.py": SOURCE.encode(),
+    "weight.txt": b"2.5",
+}
+
+
+def load(files=FILES, **how):
+    return CustomRuntime(allowed=True, **how).load(files, SIGNATURE)
+
+
+def test_neither_runs_unless_a_setting_allows_it():
+    """The package cannot allow itself."""
+    for runtime, files in ((CustomRuntime(), FILES), (MlflowRuntime(), {"MLmodel": b""})):
+        with pytest.raises(Denied) as raised:
+            runtime.load(files, SIGNATURE)
+        assert raised.value.code == "serving.code_not_allowed"
+
+
+def test_a_class_of_ones_own_answers_from_its_process(monkeypatch):
+    """Rows go over a pipe and come back as numbers; what it prints and our secrets stay apart."""
+    monkeypatch.setenv("MAINSPRING_TOKEN", "secret")
+    model = load()
+    rows = np.arange(20_000.0).reshape(-1, 2) + 10
+    assert model.predict(rows).tolist() == (rows.sum(axis=1) * 2.5).tolist()
+    assert model.predict(np.array([[5.0, 0.0]])).tolist() == [0.0]
+    assert "model_code" not in sys.modules
+
+
+def test_an_error_of_the_model_is_told_and_it_goes_on():
+    """A bad row is that request's error; the next one is answered."""
+    model = load()
+    for what, told in ((1.0, "KeyError"), (4.0, "2 of 1 rows")):
+        with pytest.raises(Invalid, match=told) as raised:
+            model.predict(np.array([[what, 0.0]]))
+        assert raised.value.code == "serving.prediction_failed"
+    assert model.predict(np.array([[10.0, 0.0]])).tolist() == [25.0]
+
+
+def test_one_that_hangs_is_ended():
+    """It gets its seconds, not more; then its process is gone and its folder with it."""
+    model = load(answer_seconds=1.0)
+    process, folder = model._process.pid, model._folder
+    start = time.monotonic()
+    with pytest.raises(TimedOut) as raised:
+        model.predict(np.array([[2.0, 0.0]]))
+    assert raised.value.code == "serving.model_hangs"
+    assert time.monotonic() - start < 20
+    assert not folder.exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    with pytest.raises(Broken):
+        model.predict(np.array([[10.0, 0.0]]))
+
+
+def test_one_that_dies_is_told():
+    """The gateway lives on and takes the variant out."""
+    with pytest.raises(Broken) as raised:
+        load().predict(np.array([[3.0, 0.0]]))
+    assert raised.value.code == "serving.model_ended"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {**FILES, "custom.json": b"{}"},
+        {**FILES, "custom.json": b'{"file": "../model.py", "class": "Model"}'},
+        {**FILES, "custom.json": b'{"file": "code/model.py", "class": "Other"}'},
+        {**FILES, "code/model.py": b"raise SystemError('no')"},
+        {**FILES, "weight.txt": b"heavy"},
+    ],
+)
+def test_code_that_does_not_start_is_refused_with_its_reason(files):
+    """A file outside the package, no such class, an error at import or while it is made."""
+    with pytest.raises(Invalid) as raised:
+        load(files)
+    assert raised.value.code == "serving.package_unreadable"
+
+
+@pytest.mark.services
+def test_an_mlflow_package_answers_from_its_own_environment(tmp_path):
+    """A model that MLflow saved, pickle and all, is opened by its MLflow in another process."""
+    import subprocess
+
+    sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+    from environments import python_of
+
+    python = python_of("mlflow")
+    made = """
+import sys, numpy as np, pandas as pd, mlflow.sklearn
+from sklearn.linear_model import LinearRegression
+rows = pd.DataFrame({"a": [1.0, 2.0, 3.0, 5.0], "b": [0.0, 1.0, 0.0, 2.0]})
+model = LinearRegression().fit(rows, 2 * rows["a"] + rows["b"])
+mlflow.sklearn.save_model(model, sys.argv[1], serialization_format="cloudpickle")
+"""
+    folder = tmp_path / "model"
+    subprocess.run([python, "-c", made, str(folder)], check=True, timeout=300, capture_output=True)
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert any(name.endswith(".pkl") for name in files)
+    model = MlflowRuntime(str(python), answer_seconds=60).load(files, SIGNATURE)
+    assert model.predict(np.array([[1.0, 1.0], [4.0, 0.5]])) == pytest.approx([3.0, 8.5])
