@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 import mainspring as ms
-from mainspring._adapters.surroundings import capture_surroundings, system, watches
+from mainspring._adapters.surroundings import capture_process, capture_surroundings, system, watches
 from mainspring._adapters.surroundings.code import MOST_BYTES, capture_code
 from mainspring._adapters.surroundings.console import Console, Transcript
+from mainspring._adapters.surroundings.noting import Noting
 from mainspring._adapters.surroundings.system import Machine, SystemMetrics
 from mainspring.core.errors import Invalid
+from mainspring.tracking.active import Surroundings
 
 
 class Listening:
@@ -83,9 +85,8 @@ def test_a_snapshot_where_there_is_no_git(tmp_path: Path) -> None:
 def test_each_part_is_there_when_asked_and_not_otherwise(tmp_path: Path, part: str) -> None:
     """The command is always noted; the rest by the setting."""
     (tmp_path / "a.py").write_text("x")
-    bare = capture_surroundings([], tmp_path)
-    assert bare.files == {}
-    assert bare.tags["mainspring.command"]
+    assert capture_process().tags["mainspring.command"]
+    assert capture_surroundings([], tmp_path) == Surroundings()
     asked = capture_surroundings([part], tmp_path)
     kinds = {"environment": "environment.txt", "machine": "machine.json", "code": "code.zip"}
     assert list(asked.files) == [kinds[part]]
@@ -103,11 +104,14 @@ def test_the_machine_is_read_without_anything_installed() -> None:
 
 def test_samples_come_in_a_thread_that_ends_with_the_last_run(monkeypatch) -> None:
     """One thread for several runs; steps count; after many samples they come more rarely."""
+    before = threading.enumerate()
     metrics, one, other = SystemMetrics(every_seconds=0.001), Listening(), Listening()
     stops = [metrics(one), metrics(other)]
     assert one.heard.wait(10)
     assert other.heard.wait(10)
-    threads = [t for t in threading.enumerate() if t.name == "mainspring-system"]
+    threads = [
+        t for t in threading.enumerate() if t.name == "mainspring-system" and t not in before
+    ]
     assert len(threads) == 1
     for stop in stops:
         stop()
@@ -164,6 +168,21 @@ def test_a_transcript_is_bounded() -> None:
     whole = Transcript(first=10, last=20)
     whole.add("short")
     assert whole.text() == "short"
+
+
+def test_runs_in_close_succession_are_noted_once() -> None:
+    """What was captured a moment ago serves again, and the end of a run waits for its notes."""
+    captured = []
+
+    def capture() -> Surroundings:
+        captured.append(1)
+        return Surroundings(files={"a.txt": b"1"})
+
+    noting, runs = Noting(capture), [Listening() for _ in range(3)]
+    for run in runs:
+        noting(run)()
+    assert [run.files for run in runs] == [{"mainspring/a.txt": b"1"}] * 3
+    assert len(captured) == 1
 
 
 def test_the_settings_say_what_is_noted(tmp_path: Path, monkeypatch) -> None:

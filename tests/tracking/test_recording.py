@@ -162,6 +162,20 @@ def test_a_living_spool_is_left_alone(tmp_path: Path) -> None:
     other.close()
 
 
+def test_a_closed_spool_writes_to_no_file_that_has_its_number_now(tmp_path: Path) -> None:
+    """After the close a record is refused, and another file with the same number stays as it is."""
+    spool = FileSpool(tmp_path / "spool")
+    number = spool._file
+    spool.close()
+    with (tmp_path / "other").open("wb") as other:
+        assert other.fileno() == number
+        with pytest.raises(Unavailable):
+            spool.append(b"mine")
+        spool.clear()
+        spool.close()
+    assert (tmp_path / "other").read_bytes() == b""
+
+
 def test_what_the_store_will_never_take_is_said_and_dropped(
     runs: Started, tracking: Tracking, told: list[str]
 ) -> None:

@@ -87,7 +87,7 @@ def open_runs(tracking: Tracking, folder: Path, recording: Recording | None = No
     """Runs for training code, with their spool in a folder. Close it before the database."""
     from mainspring._adapters.frames import FrameLibraries
     from mainspring._adapters.spool import FileSpool
-    from mainspring._adapters.surroundings import capture_surroundings, watches
+    from mainspring._adapters.surroundings import capture_process, watches
 
     recording = recording or Recording()
     spool = FileSpool(folder)
@@ -101,8 +101,8 @@ def open_runs(tracking: Tracking, folder: Path, recording: Recording | None = No
     )
     return Started(
         Recorder(sender, spool, offline=recording.offline),
-        lambda: capture_surroundings(recording.capture),
+        capture_process,
         watches(recording.capture),
         FrameLibraries(),
-        spool.close,
+        let_go=spool.close,
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -71,6 +72,7 @@ class ActiveRun:
         self._known: set[str] = set()
         self._step = max((point.step for point in run.metrics), default=-1)
         self._watches = [watch(self) for watch in started.watches]
+        started.live.append(self)
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Takes values of metrics at a step; without one, at the step after the last.
@@ -191,10 +193,16 @@ class ActiveRun:
 
     def end(self, status: Status = "FINISHED") -> None:
         """Ends the run, behind all that was logged to it: now, or once the store is back."""
-        for stop in self._watches:
-            stop()
-        self._watches = []
+        self.unwatch()
         self._recorder.end(Ended(self.id, status, time.time_ns() // 1_000_000))
+
+    def unwatch(self) -> None:
+        """Ends what watches the run, without ending it."""
+        watches, self._watches = self._watches, []
+        for stop in watches:
+            stop()
+        with contextlib.suppress(ValueError):
+            self._started.live.remove(self)
 
     def __enter__(self) -> Self:
         return self
@@ -232,6 +240,7 @@ class Started:
     capture: Capture = Surroundings
     watches: tuple[Watch, ...] = ()
     frames: Frames | None = None
+    live: list[ActiveRun] = field(default_factory=list)
     let_go: Callable[[], None] | None = None  # of the spool, once the recorder is done with it
 
     def start(
@@ -322,7 +331,9 @@ class Started:
         return self.recorder.adopted
 
     def close(self) -> None:
-        """Sends what is queued and lets go."""
+        """Sends what is queued and lets go; runs that have not ended are left as they are."""
+        for run in list(self.live):
+            run.unwatch()
         self.recorder.close()
         if self.let_go is not None:
             self.let_go()

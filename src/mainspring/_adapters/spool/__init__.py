@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
@@ -26,23 +27,30 @@ _BLOCK_BYTES: Final = 1 << 20
 
 
 class FileSpool:
-    """The spool of one process in a folder that all share."""
+    """The spool of one process in a folder that all share.
+
+    Concurrency: may be used by any thread; closed, it refuses.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._path = folder / f"{new_id()}{_SUFFIX}"
-        self._file = self._lock(self._path)
+        self._file = self._claim(self._path)
+        self._lock = threading.Lock()
 
     def append(self, record: bytes) -> None:
         data = _HEAD.pack(len(record), zlib.crc32(record)) + record
-        end = os.fstat(self._file).st_size
-        try:
-            while data:
-                data = data[os.write(self._file, data) :]
-        except OSError as error:
-            os.ftruncate(self._file, end)  # half a record would hide those behind it
-            raise _no_room(error) from error
+        with self._lock:
+            if self._file < 0:  # its number may be another file's by now
+                raise _closed()
+            end = os.fstat(self._file).st_size
+            try:
+                while data:
+                    data = data[os.write(self._file, data) :]
+            except OSError as error:
+                os.ftruncate(self._file, end)  # half a record would hide those behind it
+                raise _no_room(error) from error
 
     def records(self) -> Generator[bytes]:
         return _read(self._path)
@@ -75,7 +83,9 @@ class FileSpool:
         (self._folder / Path(name).name).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        os.ftruncate(self._file, 0)
+        with self._lock:
+            if self._file >= 0:
+                os.ftruncate(self._file, 0)
 
     def adopt(self) -> int:
         found = 0
@@ -83,7 +93,7 @@ class FileSpool:
             if path == self._path:
                 continue
             with contextlib.suppress(OSError):  # another process lives, or was faster
-                held = self._lock(path)
+                held = self._claim(path)
                 try:
                     for record in _read(path):
                         self.append(record)
@@ -95,12 +105,16 @@ class FileSpool:
 
     def close(self) -> None:
         """Lets go of the file; an empty one goes too."""
-        if os.fstat(self._file).st_size == 0:
-            self._path.unlink(missing_ok=True)
-        os.close(self._file)
+        with self._lock:
+            if self._file < 0:
+                return
+            if os.fstat(self._file).st_size == 0:
+                self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = -1
 
     @staticmethod
-    def _lock(path: Path) -> int:
+    def _claim(path: Path) -> int:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,6 +122,14 @@ class FileSpool:
             os.close(file)
             raise
         return file
+
+
+def _closed() -> Unavailable:
+    return Unavailable(
+        "tracking.spool_closed",
+        "The workspace of this run is closed.",
+        hint="End runs before their workspace is closed.",
+    )
 
 
 def _no_room(error: OSError) -> Unavailable:

@@ -17,19 +17,15 @@ import msgspec
 
 from mainspring._adapters.surroundings.code import capture_code
 from mainspring._adapters.surroundings.console import Console
+from mainspring._adapters.surroundings.noting import Noting
 from mainspring._adapters.surroundings.system import SystemMetrics
 from mainspring.tracking.active import Surroundings, Watch
 
 PARTS: Final = ("code", "environment", "machine", "system", "console")
 
 
-def capture_surroundings(
-    parts: Collection[str] = PARTS, folder: Path | None = None
-) -> Surroundings:
-    """Tags with commit, command and user; files with the code, packages and machine.
-
-    ``parts`` says which of code, environment and machine. Nothing here can end a run.
-    """
+def capture_process() -> Surroundings:
+    """Tags with command and user: what is known at once."""
     tags = {
         "mlflow.source.name": sys.argv[0] or "interactive",
         "mlflow.source.type": "LOCAL",
@@ -37,6 +33,17 @@ def capture_surroundings(
         "mainspring.python": platform.python_version(),
         "mlflow.user": _user(),
     }
+    return Surroundings({key: value for key, value in tags.items() if value})
+
+
+def capture_surroundings(
+    parts: Collection[str] = PARTS, folder: Path | None = None
+) -> Surroundings:
+    """Tags with the commit; files with the code, packages and machine.
+
+    ``parts`` says which of code, environment and machine. Nothing here can end a run.
+    """
+    tags: dict[str, str] = {}
     files: dict[str, bytes] = {}
     if "environment" in parts:
         files["environment.txt"] = _packages()
@@ -46,12 +53,14 @@ def capture_surroundings(
         told, code = capture_code(folder)
         tags |= told
         files |= code
-    return Surroundings({key: value for key, value in tags.items() if value}, files)
+    return Surroundings(tags, files)
 
 
 def watches(parts: Collection[str]) -> tuple[Watch, ...]:
-    """What watches a run while it goes on: the machine and the console, as far as asked for."""
+    """What notes a run's surroundings while it goes on, as far as asked for."""
     found: list[Watch] = []
+    if {"code", "environment", "machine"} & set(parts):
+        found.append(Noting(lambda: capture_surroundings(parts)))
     if "system" in parts:
         found.append(SystemMetrics())
     if "console" in parts:
