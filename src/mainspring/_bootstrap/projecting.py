@@ -157,7 +157,7 @@ def score_dataset(
     name, _, number = source.partition("@")
     scoring = Scoring(
         workspace.features,
-        lambda digest: load_model(digest, workspace.objects.get, runtimes()),
+        lambda digest: load_model(digest, workspace.objects.get, runtimes(workspace.settings)),
         workspace.threads,
     )
     return scoring.run(

@@ -19,6 +19,7 @@ from mainspring.monitoring import reference
 from mainspring.problem.types import Problem
 from mainspring.registry.facts import DataUsed, Facts, Measured, Purpose, Verdict
 from mainspring.registry.manifest import Decision, Manifest
+from mainspring.registry.plan import Plan
 from mainspring.serving.golden import GOLDEN_FILE, golden_bytes
 from mainspring.serving.policy import POLICY_FILE, Capacity, CostPerRow, Policy
 from mainspring.serving.types import Endpoint
@@ -29,6 +30,9 @@ REFERENCE_FILE: Final = "reference.json"
 REPORT_FILE: Final = "training.json"
 LIBRARIES: Final = ("mainspring", "numpy", "lightgbm", "scikit-learn", "duckdb")
 GOLDEN_ROWS: Final = 64
+_AS_TRAINED: Final = Plan(
+    way="native", why="the learner's own form, exact on its golden sample", tolerance=1e-9
+)
 
 
 def build_package(
@@ -72,6 +76,7 @@ def build_package(
         decision=_decision(report, problem),
         golden=GOLDEN_FILE,
         reference=REFERENCE_FILE,
+        plan=_AS_TRAINED,
         feature_digest=feature_digest,
         used=tuple(used),
         run_id=run_id,

@@ -17,6 +17,7 @@ from mainspring.core.events import Ref
 from mainspring.core.time import to_iso
 from mainspring.registry.facts import DataUsed, Facts, Measured, Purpose, Value, Verdict
 from mainspring.registry.manifest import Decision, Manifest
+from mainspring.registry.plan import Plan
 from mainspring.registry.types import Change, Status, Version
 
 SignatureState = Literal["valid", "invalid", "not signed", "unchecked"]
@@ -85,6 +86,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[Measured, ...]
     slices: tuple[Measured, ...]
     decision: Decision | None
+    plan: Plan | None
     gates: tuple[Verdict, ...]
     limits: tuple[str, ...]
     lineage: tuple[Ref, ...]
@@ -119,6 +121,7 @@ def make_card(
         metrics=tuple(one for one in metrics if not one.group),
         slices=tuple(one for one in metrics if one.group),
         decision=manifest.decision,
+        plan=manifest.plan,
         gates=facts.gates,
         limits=facts.limits,
         lineage=tuple(dict.fromkeys((*manifest.used, *(one.ref for one in facts.data)))),

@@ -19,6 +19,7 @@ def card_markdown(card: Card) -> str:
         _purpose(card),
         _metrics(card),
         _decision(card),
+        _plan(card),
         _training(card),
         _record(card),
     ]
@@ -108,6 +109,29 @@ def _decision(card: Card) -> list[str]:
         ("True negative", number(decision.true_negative)),
     ]
     return ["## Decision", "", f"Costs in {text(decision.unit)}.", "", *_table(("", ""), rows)]
+
+
+def _plan(card: Card) -> list[str]:
+    plan = card.plan
+    if plan is None:
+        return []
+    tried = [*plan.tried, *([plan.compiled] if plan.compiled else [])]
+    rows = [
+        (
+            f"{one.way} ({one.runtime})",
+            "taken" if one.accepted else "refused",
+            one.why,
+            one.sample_rows + one.boundary_rows,
+            number(one.row_microseconds),
+            number(one.batch_microseconds),
+        )
+        for one in tried
+    ]
+    heads = ("Form", "Verdict", "Why", "Rows", "One row, us", "1000 rows, us")
+    lines = ["## Plan of execution", "", f"{text(plan.way)}: {text(plan.why)}.", ""]
+    if plan.trusted:
+        lines += [f"Its file may hold these types: {text(', '.join(plan.trusted))}.", ""]
+    return [*lines, *_table(heads, rows)]
 
 
 def _training(card: Card) -> list[str]:

@@ -103,7 +103,7 @@ def _serve(arguments: argparse.Namespace, workspace: Workspace, output: Output) 
     serve(
         settings,
         workspace.objects,
-        runtimes(),
+        runtimes(workspace.settings),
         ready=lambda address: _answers(output, address) if alone else None,
         grpc_ready=lambda address: _answers_grpc(output, address) if alone else None,
     )

@@ -10,6 +10,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from mainspring._entrypoints.cli import models_package, models_transfer
+from mainspring._entrypoints.cli.models_plan import tell_plan
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import FAILED, Output, cell
 from mainspring._entrypoints.cli.parser import count, past, verb, verbs
@@ -199,6 +200,8 @@ def _tell_card(output: Output, card: Card) -> None:
     )
     if card.decision is not None:
         output.fields([("Threshold", f"{card.decision.threshold:.4f}")])
+    if card.plan is not None:
+        tell_plan(output, card.plan)
     if card.metrics:
         output.heading("Metrics")
         output.table(("metric", "of", "value", "interval", "rows"), map(_measured, card.metrics))
