@@ -59,8 +59,11 @@ def test_a_full_disk_is_refused_and_survived(tmp_path):
         with pytest.raises(Refused) as own:
             client.call("POST", f"/api/v1/runs/{run_id}/batches", {"params": {"own": "x" * 6000}})
         assert (own.value.status, own.value.body["code"]) == (507, "database.full")
+        uploading = Client(server.host)
         with pytest.raises(Refused) as upload:
-            client.send("PUT", files.path(1), bytes(2_000_000), JSON)
+            # On a connection of its own: whoever refuses a body half-way may hang up.
+            uploading.send("PUT", files.path(1), bytes(2_000_000), JSON)
+        uploading.connection.close()
         assert (upload.value.status, upload.value.body["error_code"]) == (507, "RESOURCE_EXHAUSTED")
         assert _read(client, run_id) == set(filled)
         assert list((disk / "work" / "objects" / "incoming").iterdir()) == []
