@@ -39,9 +39,11 @@ class TakenOut:
 
 def take_wheel(workspace: Workspace, address: str, into: Path) -> TakenOut:
     """A wheel in a folder. Errors: ``serving.file_exists``; those of ``build_wheel``."""
+    from mainspring.serving.packaging.needs import needs
     from mainspring.serving.packaging.wheel import build_wheel
 
     package = _package(workspace, address)
+    needs(package.manifest.runtime)
     runtime = _runtimes()[package.manifest.runtime]
 
     def write(folder: Path) -> None:

@@ -47,8 +47,7 @@ def build_onnx(
     if digest is None:
         raise Invalid(
             "serving.no_graph",
-            f"This version of {manifest.name} has no ONNX graph: its runtime is "
-            f"{manifest.runtime!r}, and none was registered beside it.",
+            f"This version of {manifest.name} has no ONNX graph: {_why_none(manifest)}.",
             hint="Package it as a wheel or a container, which answer as it does in the workspace.",
             runtime=manifest.runtime,
         )
@@ -64,6 +63,14 @@ def build_onnx(
     (into / "signature.json").write_bytes(_json(_around(manifest)))
     (into / "check.json").write_bytes(_json({"graph": digest, **msgspec.to_builtins(check)}))
     return check
+
+
+def _why_none(manifest: Manifest) -> str:
+    """What was found when it was registered, where a graph was tried at all."""
+    tried = [one for one in (manifest.plan.tried if manifest.plan else ()) if one.way == _RUNTIME]
+    if tried:
+        return f"the graph was refused when it was registered ({tried[0].why})"
+    return f"its runtime is {manifest.runtime!r}, and none was registered beside it"
 
 
 def _checked(manifest: Manifest, read: Callable[[Digest], bytes], runtime: Runtime) -> Check:
