@@ -56,9 +56,12 @@ class Up:
         raise LookupError(part)
 
     def wait_for_line(self, pattern: str, times: int = 1) -> None:
-        while sum(bool(re.search(pattern, line)) for line in list(self.said)) < times:
+        for _ in range(3000):
+            if sum(bool(re.search(pattern, line)) for line in list(self.said)) >= times:
+                return
             assert self.reader.is_alive(), self.said
             self.reader.join(0.02)
+        raise AssertionError(self.said)
 
     def end(self) -> int:
         code = self.process.wait(60)

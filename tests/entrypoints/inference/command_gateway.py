@@ -104,9 +104,12 @@ class CommandGateway:
 
     def wait_for_line(self, words: str) -> None:
         """Until it says so; its own exit is waited for as well."""
-        while not any(words in line for line in list(self.said)):
+        for _ in range(1500):
+            if any(words in line for line in list(self.said)):
+                return
             assert self._reader.is_alive(), self.said
             self._reader.join(0.02)
+        raise AssertionError(self.said)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.control.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import FAILED, Output
 from mainspring._entrypoints.cli.parser import count, port, seconds
 from mainspring._entrypoints.cli.part import stop_with_stdin
+from mainspring.core.errors import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +85,7 @@ def _serve(arguments: argparse.Namespace, workspace: Workspace, output: Output) 
     from mainspring._entrypoints.inference.server import run as serve
 
     def reread() -> Doors:
+        _check_settings(arguments)
         return _doors(arguments, locate_workspace(arguments.workspace)[1])
 
     alone = not arguments.siblings
@@ -147,6 +150,23 @@ def _doors(arguments: argparse.Namespace, settings: Mapping[str, Resolved]) -> D
     names = {"localhost", *arguments.name, *(name.strip() for name in listed if name.strip())}
     token = str(settings["token"].value)
     return Doors(arguments.host, frozenset(names), OneToken(token) if token else None)
+
+
+def _check_settings(arguments: argparse.Namespace) -> None:
+    """Refuses a settings file that cannot be read: taken as empty, it would unset the token."""
+    from mainspring._bootstrap.folder import PROJECT_FILE, find_project
+
+    project = find_project(Path(arguments.workspace or ".").absolute())
+    if project is None:
+        return
+    try:
+        tomllib.loads((project / PROJECT_FILE).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise Invalid(
+            "settings.unreadable",
+            f"{project / PROJECT_FILE} cannot be read: {error}.",
+            hint="Mend the file, then send SIGHUP again.",
+        ) from error
 
 
 def _grpc_port(arguments: argparse.Namespace, workspace: Workspace) -> int | None:
