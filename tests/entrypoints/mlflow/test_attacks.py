@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +13,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.postgres_server import running
 from wire import Wire, serving
 
 from mainspring._adapters.sql.registry import SqlRegistry
@@ -23,6 +26,7 @@ from mainspring.testing.workspace import memory_ports
 V2, V3 = "/api/2.0/mlflow", "/api/3.0/mlflow"
 JSON = {"content-type": "application/json"}
 SECONDS = 0.05
+SERVICES = pytest.mark.services
 CLAUSES = " and ".join(["metrics.m > 1"] * 500)
 DIRTY = ("a\x00b", "a\u202eb", "a\u2066b", "a\x1b[2Jb", "a\nb", "\ud800")
 FAR = (2**63, -(2**63) - 1, 10**400, 1e999)
@@ -61,11 +65,16 @@ NAMED: tuple[tuple[str, str, dict[str, Any], str], ...] = (
 )
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Wire, Path]]:
-    """A server of this module, and its folder, to see what is stored."""
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=SERVICES)])
+def own(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Wire, Path]]:
+    """A server of this module on each database, and its folder, to see what is stored."""
     folder = tmp_path_factory.mktemp("attacked")
-    with serving(folder) as (address, _):
+    with ExitStack() as stack:
+        fresh = request.param == "postgres"
+        database = stack.enter_context(running(fsync=False)).fresh() if fresh else ""
+        address, _ = stack.enter_context(serving(folder, database=database))
         wire = Wire(address)
         wire.new_run()
         RIGHT["run_id"] = wire.new_run()
@@ -416,9 +425,7 @@ def test_one_wrong_field_is_never_a_5xx(own: tuple[Wire, Path], route: Route) ->
 
 def test_after_all_that_the_database_is_sound(own: tuple[Wire, Path]) -> None:
     """The server still answers, and its database passes its own check."""
-    import sqlite3
-    from contextlib import closing
-
     assert own[0].http.get("/health").text == "OK"
-    with closing(sqlite3.connect(next(own[1].rglob("mainspring.db")))) as database:
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    for file in own[1].rglob("mainspring.db"):
+        with closing(sqlite3.connect(file)) as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)

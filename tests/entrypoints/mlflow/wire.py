@@ -58,14 +58,14 @@ class Wire:
 
 @contextmanager
 def serving(
-    folder: Path, port: int = 0, token: str = ""
+    folder: Path, port: int = 0, token: str = "", *, database: str = ""
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A server in a process of its own, once it says that it is ready."""
     process = subprocess.Popen(
         [sys.executable, str(SERVER), str(folder), str(port), token],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "MAINSPRING_DATABASE": database},
     )
     try:
         assert process.stderr is not None
