@@ -18,6 +18,7 @@ SECONDS = 1200
 MODELS = ("lightgbm==4.7.0", "scikit-learn==1.9.1", "numpy==2.4.6", "pandas==3.1.1")
 PACKAGES = {
     "mlflow": ("mlflow==3.17.2", "scikit-learn", "lightgbm", "xgboost-cpu"),
+    "kserve": ("kserve==0.21.0",),
     "mlflow-old": (
         "mlflow==3.2.0",
         "opentelemetry-sdk<1.36",

@@ -93,3 +93,13 @@ def test_ping_version_health_metrics(gateway):
     text = gateway.http.get("/metrics").text
     assert 'mainspring_predicted_rows_total{endpoint="late",variant="champion",version="3"}' in text
     assert 'le="+Inf"' in text
+
+
+def test_a_bare_nan_is_a_missing_number(gateway):
+    """MLflow's own client writes NaN, which is no JSON; it means null. Nonsense stays nonsense."""
+    body = b'{"dataframe_records": [{"miles": NaN, "wind": 0.0, "carrier": "AA"}]}'
+    headers = {"content-type": "application/json"}
+    response = gateway.http.post("/invocations", content=body, headers=headers)
+    assert response.json()["predictions"] == [0.75]
+    broken = body.replace(b"0.0,", b"0.0")
+    assert gateway.http.post("/invocations", content=broken, headers=headers).status_code == 400

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -22,6 +24,7 @@ from mainspring.core.errors import Invalid
 from mainspring.serving.live import Answer, LiveEndpoint, Question
 
 _SHAPES: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
+_BARE: Final = {"NaN": None, "Infinity": math.inf, "-Infinity": -math.inf}
 _body = msgspec.json.Decoder(dict[str, Any])
 _Number = float | bool | None
 
@@ -53,10 +56,7 @@ def write_invocation(endpoint: LiveEndpoint, answer: Answer) -> Response:
 
 
 def _from_json(body: bytes, endpoint: LiveEndpoint) -> dict[str, list[Any]]:
-    try:
-        document = _body.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _bad(f"The body is not a JSON object: {error}") from error
+    document = _document(body)
     present = [shape for shape in _SHAPES if shape in document]
     if len(present) != 1:
         raise _bad(f"The body must hold exactly one of {', '.join(_SHAPES)}")
@@ -66,6 +66,19 @@ def _from_json(body: bytes, endpoint: LiveEndpoint) -> dict[str, list[Any]]:
     if present[0] == "inputs" and isinstance(value, dict):
         return _from_columns(value)
     return _from_rows(value, endpoint)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; MLflow's own client writes a missing number as a bare NaN."""
+    try:
+        try:
+            return _body.decode(body)
+        except msgspec.MsgspecError:
+            if b"NaN" not in body:
+                raise
+            return msgspec.convert(json.loads(body, parse_constant=_BARE.get), dict[str, Any])
+    except (ValueError, RecursionError) as error:
+        raise _bad(f"The body is not a JSON object: {error}") from error
 
 
 def _from_split(value: Any) -> dict[str, list[Any]]:
