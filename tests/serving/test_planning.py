@@ -105,6 +105,19 @@ def test_a_booster_that_was_asked_to_be_a_graph_stays_itself(ws):
     assert served(ws, version).predict(sample).score.tolist() == booster.predict(matrix).tolist()
 
 
+def test_the_kernel_is_in_the_plan_where_it_is_on(tmp_path, monkeypatch):
+    """With the setting on, the record says that the kernel was equal to the bit, and how fast."""
+    monkeypatch.setenv("MAINSPRING_COMPILED", "true")
+    sample, matrix, target = fine()
+    settings = {"objective": "binary", "verbose": -1, "num_threads": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(matrix, target), 10)
+    with ms.open(tmp_path / "ws") as ws:
+        trial = plan(ws, ws.models.save("late", booster, sample=sample)).compiled
+    assert trial.accepted
+    assert trial.largest_difference == 0.0
+    assert trial.batch_microseconds > 0
+
+
 def test_a_wider_tolerance_has_to_be_said(ws):
     """What is refused at a millionth may be declared good enough; it then stands in the plan."""
     sample, matrix, target = fine()
