@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Final, cast
 
 from mainspring._bootstrap.folder import find_project
+from mainspring._bootstrap.later import Later
 from mainspring.core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from mainspring.features.lookup import FeatureLookup
     from mainspring.features.types import FeatureSet
     from mainspring.ports.online import Online, Published
+    from mainspring.ports.tables import Tables
 
 ONLINE_FILE: Final = "online.db"
 
@@ -52,4 +55,7 @@ def lookup_of(workspace: Workspace) -> FeatureLookup | None:
 
     if find_project(workspace.folder) is None:
         return None
-    return FeatureLookup(open_online(workspace), workspace.tables, workspace.clock)
+    # A gateway that is never asked for decisions loads no table engine and opens no store.
+    online = cast("Online", Later(cache(lambda: open_online(workspace))))
+    tables = cast("Tables", Later(lambda: workspace.tables))
+    return FeatureLookup(online, tables, workspace.clock)
