@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -184,6 +185,8 @@ def main() -> None:
     parser.add_argument("--peers", type=int, default=2, help="0: ours alone")
     chosen = parser.parse_args()
     mlflow = chosen.mlflow.absolute()
+    # Whoever ends this ends the servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.perf_counter()
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)
     ours = measure(OURS, mlflow, chosen.calls) | recording()
@@ -191,6 +194,7 @@ def main() -> None:
     for runs in (chosen.runs, chosen.most_runs) if chosen.most_runs else ():
         ours |= search(OURS, mlflow, runs, NARROW)
     columns = {OURS: ours, NOTHING: alone(mlflow, chosen.calls)}
+    show(columns)  # so that what was measured is there if a peer takes for ever
     for kind in (DEFAULT, ONE)[: chosen.peers]:
         columns[kind] = measure(kind, mlflow, chosen.calls)
         columns[kind] |= search(kind, mlflow, chosen.peer_runs)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,17 @@ from mainspring.core.ids import RunId
 from mainspring.testing.clock import FakeClock
 from mainspring.tracking import Batch, DatasetInput, Point, Tracking
 from mainspring.tracking.types import LOST_TAG, Dataset, ModelLink
+
+
+@dataclass
+class Watched:
+    """A database whose writes are counted."""
+
+    database: Any
+    submit: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.database, name)
 
 
 def log(tracking: Tracking, run_id: str, **what: Any) -> None:
@@ -229,6 +241,30 @@ def test_logging_takes_a_fixed_number_of_statements(tracking: Tracking) -> None:
     for batch in (one, many, terms):
         tracking.runs.log(run.id, batch).result()
     assert (calls(one), calls(many), calls(terms)) == (3, 3, 4)
+
+
+def test_beginning_and_ending_a_run_is_a_fixed_number_of_statements(tracking: Tracking) -> None:
+    """However much was logged: a run is made in 3 statements and ended in 3, its event apart."""
+    counted: list[int] = []
+    submit = tracking.runs.database.submit
+
+    def counting(work: Any) -> Any:
+        def counted_work(tx: Any) -> Any:
+            seen = Counting(tx)
+            try:
+                return work(seen)
+            finally:
+                counted.append(seen.calls)
+
+        return submit(counted_work)
+
+    runs = replace(tracking.runs, database=Watched(tracking.runs.database, counting))
+    for _ in range(2):  # the second knows the names
+        run = runs.begin("0", name="x").result()
+        log(tracking, run.id, params=tuple((f"p{i}", "x") for i in range(50)))
+        log(tracking, run.id, points=tuple(Point(f"m{i}", 1.0, 0, 0) for i in range(50)))
+        runs.update(run.id, status="FINISHED", end_ms=5).result()
+    assert counted[2:] == [3, 3]
 
 
 def test_events_tell_the_life_of_a_run_but_not_its_points(tracking: Tracking) -> None:

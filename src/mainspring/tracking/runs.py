@@ -168,7 +168,7 @@ class Runs:
 
         def work(tx: Transaction) -> Run:
             place = need_place(self.store, tx, run_id, live=True)
-            run = self._run(tx, place)
+            run = self._run(tx, place, whole=False)
             tags = dict(run.tags)
             if status and tags.pop(LOST_TAG, None) is not None:
                 self.store.untag(tx, place, LOST_TAG)  # it was not lost, then
