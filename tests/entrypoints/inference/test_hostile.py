@@ -9,6 +9,7 @@ import time
 import zlib
 from pathlib import Path
 
+import httpx
 import pytest
 
 URL = "/v2/models/late/infer"
@@ -149,6 +150,9 @@ def test_five_thousand_idle_connections_harm_nobody(gateway):
             assert gateway.http.post("/invocations", content=BODY).status_code == 200
             assert time.monotonic() - started < 5
         assert peak_bytes(gateway.process) - before < 200 << 20
+        started = time.monotonic()  # and who comes new is not kept waiting
+        assert httpx.post(f"{gateway.url}/invocations", content=BODY).status_code == 200
+        assert time.monotonic() - started < 5
     finally:
         for one in idle:
             one.close()

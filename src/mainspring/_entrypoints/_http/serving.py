@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from granian.server.embed import Server
 
 BACKLOG: Final = 4096
-CONCURRENT: Final = 4096
+# Connections, also idle ones: beyond them a new client waits until one is closed.
+CONCURRENT: Final = 16_384
 DRAIN_SECONDS: Final = 20.0
 
 
