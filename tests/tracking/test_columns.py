@@ -72,9 +72,18 @@ def test_a_history_that_was_read_is_kept_until_it_grows(tracking: Tracking) -> N
     again_rows, again = read()
     assert again_rows < 10
     assert again == first
+    log(Point("m", 8.0, 2 * LONG, LONG - 1), Point("m", 9.0, 2 * LONG + 1, LONG))
+    more_rows, more = read()
+    assert more_rows < 10
+    assert more.points("m")[:-2] == first.points("m")
+    assert more.values[-2:].tolist() == [8.0, 9.0]
+    log(Point("m", 7.0, 3 * LONG, 0))  # a later step, an earlier time
+    early_rows, early = read()
+    assert early_rows > LONG
+    assert early.values[:2].tolist() == [0.0, 7.0]
     log(Point("m", math.nan, 5, 2))
     rows, grown = read()
     assert rows > LONG
-    assert grown.times_ms[:5].tolist() == [0, 1, 2, 2, 3]
-    assert math.isnan(grown.values[3])
-    assert grown.first(2).steps.tolist() == [0, 2]
+    assert grown.times_ms[:6].tolist() == [0, 0, 1, 2, 2, 3]
+    assert math.isnan(grown.values[4])
+    assert grown.first(2).steps.tolist() == [0, 3 * LONG]

@@ -1,8 +1,8 @@
 """A metric's points in SQL, in columns; long ones are kept in memory for the next who asks.
 
 Points are added and never changed, and go only with their whole run. So columns that were read
-once are still true when the table holds as many points, which it counts ten times faster than it
-hands them out.
+once are still true when the table holds as many points up to their last step, which it counts ten
+times faster than it hands them out; those of later steps are read and put behind them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Histories:
         at = (place.number, field)
         if after is None:
             key = (place.number, place.run_id, field)
-            kept = self._true(reader, key)
+            kept = self._grown(reader, key)
             if kept is not None:
                 return kept.first(limit)
             # Steps and times mostly rise together, and this order is the table's own.
@@ -62,13 +62,24 @@ class Histories:
             )
         )
 
-    def _true(self, reader: Reader, key: _Key) -> Columns | None:
-        """What is kept, if the table holds no more by now."""
+    def _grown(self, reader: Reader, key: _Key) -> Columns | None:
+        """What is kept with what came behind it; None when something came between."""
         kept = self._kept.get(key)
         if kept is None:
             return None
-        row = reader.one(_COUNT, (key[0], key[2]))
-        return kept if row and row[0] == len(kept.steps) else None
+        at, last = (key[0], key[2]), max(kept.steps)
+        row = reader.one(f"{_COUNT} AND step <= ?", (*at, last))
+        if row is None or row[0] != len(kept.steps):
+            return None
+        rows = reader.all(f"{_HISTORY} AND step > ? LIMIT ?", (*at, last, WHOLE + 1))
+        if not rows:
+            return kept
+        rows.sort()
+        if rows[0][0] < kept.times_ms[-1] or len(kept.steps) + len(rows) > WHOLE:
+            return None
+        found = kept + _columns(rows)
+        self._keep(key, found)
+        return found
 
     def _keep(self, key: _Key, found: Columns) -> None:
         if len(found.steps) < LONG:
