@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from mainspring._bootstrap.workspace import Workspace
-from mainspring._entrypoints._http import Application, Doors, Mount, OneToken, serve
+from mainspring._entrypoints._http import Application, Counted, Doors, Mount, OneToken, serve
 from mainspring._entrypoints.api import api_mount
 from mainspring._entrypoints.mlflow import mlflow_mount
+from mainspring._entrypoints.operations import operations_mount
 from mainspring._entrypoints.ui import pages_mount
 from mainspring.core.errors import Broken, MainspringError
 from mainspring.ports.database import Database
@@ -24,13 +25,15 @@ log = logging.getLogger("mainspring.server")
 
 def create_app(workspace: Workspace, doors: Doors, mounts: Sequence[Mount] = ()) -> Application:
     """The application over a workspace; ``mounts`` are further wires and pages."""
+    counted = Counted()
     wires = [
+        operations_mount(workspace.database, counted),
         mlflow_mount(workspace.tracking, workspace.registry),
         api_mount(workspace.tracking, workspace.registry),
         *mounts,
         pages_mount(workspace.tracking, workspace.registry, workspace.governance),
     ]
-    return Application(wires, doors)
+    return Application(wires, doors, counted=counted)
 
 
 def run_server(

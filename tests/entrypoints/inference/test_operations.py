@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from command_gateway import CommandGateway
+from tests import needs
 
 import mainspring as ms
 from mainspring._adapters.opentelemetry.tracing import OtlpTracer
@@ -36,7 +37,7 @@ def start(tmp_path):
 
 def test_the_metrics_are_whole_and_as_prometheus_reads_them(start):
     """Rate, errors, durations, batches, queue and variants, parsed by Prometheus' own parser."""
-    parser = pytest.importorskip("prometheus_client.parser")
+    parser = needs.module("prometheus_client.parser")
     gateway = start()
     gateway.deploy(2.0, version="7")
     for _ in range(5):
@@ -213,7 +214,7 @@ class Kept:
 
 def test_spans_continue_the_callers_trace():
     """A valid traceparent is the parent; a broken one begins a new trace; failures are marked."""
-    pytest.importorskip("opentelemetry.sdk")
+    needs.module("opentelemetry.sdk")
     kept = Kept()
     tracer = OtlpTracer(kept)
     trace = "0af7651916cd43dd8448eb211c80319c"
@@ -232,7 +233,7 @@ def test_spans_continue_the_callers_trace():
 
 def test_traces_reach_a_collector(start):
     """With traces on, the collector gets the gateway's span, and the caller its trace's name."""
-    pytest.importorskip("opentelemetry.sdk")
+    needs.module("opentelemetry.sdk")
     bodies, got = [], threading.Event()
 
     class Collector(BaseHTTPRequestHandler):

@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 from mainspring._entrypoints._http.application import Application
+from mainspring._entrypoints._http.counting import Counted
 from mainspring._entrypoints._http.doors import Authenticator, Doors, OneToken
+from mainspring._entrypoints._http.exposition import EXPOSITION_TYPE, Exposition
 from mainspring._entrypoints._http.messages import (
     Answer,
     FilePart,
@@ -24,11 +26,14 @@ from mainspring._entrypoints._http.routing import OPEN, Mount, Route
 from mainspring._entrypoints._http.serving import serve
 
 __all__ = [
+    "EXPOSITION_TYPE",
     "OPEN",
     "Answer",
     "Application",
     "Authenticator",
+    "Counted",
     "Doors",
+    "Exposition",
     "FilePart",
     "Mount",
     "OneToken",

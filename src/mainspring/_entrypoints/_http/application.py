@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from mainspring._entrypoints._http import bodies
+from mainspring._entrypoints._http.counting import Counted
 from mainspring._entrypoints._http.doors import Doors, check_content_type
 from mainspring._entrypoints._http.errors import encode_error, error_headers
 from mainspring._entrypoints._http.messages import Answer, FilePart, Headers, Request, Response
@@ -47,8 +49,16 @@ log = logging.getLogger("mainspring.http")
 class Application:
     """Mounts behind doors. Every answer carries the security headers."""
 
-    def __init__(self, mounts: Sequence[Mount], doors: Doors, *, threads: int = THREADS) -> None:
+    def __init__(
+        self,
+        mounts: Sequence[Mount],
+        doors: Doors,
+        *,
+        counted: Counted | None = None,
+        threads: int = THREADS,
+    ) -> None:
         self.doors = doors
+        self.counted = counted or Counted()
         self.router = Router([route for mount in mounts for route in mount.routes])
         self._encoders = _encoders(mounts)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mainspring-http")
@@ -70,6 +80,8 @@ class Application:
         if scope.proto != "http":
             protocol.close(403)
             return
+        started = time.perf_counter()
+        self.counted.under_way += 1
         try:
             response = await self._answer(scope, protocol)
         except MainspringError as error:
@@ -77,6 +89,11 @@ class Application:
         except Exception:  # the process edge: a bug answers 500 and leaves its trace in the log
             log.exception("unexpected error in %s %s", scope.method, scope.path[:200])
             response = self._error(scope.path, Broken("http.bug", "The server made a mistake."))
+        finally:
+            self.counted.under_way -= 1
+        found = self.router.find(scope.method, scope.path)
+        seconds = time.perf_counter() - started
+        self.counted.add(found[0] if found else None, response.status, seconds)
         await self._send(scope.method, protocol, response)
 
     async def _answer(self, scope: Any, protocol: Any) -> Response:

@@ -11,6 +11,7 @@ import msgspec
 
 from mainspring._entrypoints._http.doors import is_loopback
 from mainspring._entrypoints._http.errors import error_headers, status_of
+from mainspring._entrypoints._http.exposition import EXPOSITION_TYPE
 from mainspring._entrypoints._http.messages import Response, json_response, text_response
 from mainspring._entrypoints.inference import (
     arrow_wire,
@@ -211,7 +212,7 @@ class Gateway:
     async def _counted(self) -> Response:
         counted = await observing.whole(self._core)
         text = exposition.exposition(counted, self._core.fleet.table)
-        return Response(_OK, [("content-type", exposition.CONTENT_TYPE)], text.encode())
+        return Response(_OK, [("content-type", EXPOSITION_TYPE)], text.encode())
 
     async def _posted(
         self, scope: Any, parts: list[str], headers: dict[str, str], incoming: Any

@@ -1,18 +1,15 @@
-"""A snapshot of counts as Prometheus reads it.
-
-Source: Prometheus, "Exposition formats", the text format 0.0.4.
-"""
+"""A gateway's counts as Prometheus reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
+from mainspring._entrypoints._http.exposition import Exposition
 from mainspring._entrypoints.inference.lanes import BATCH_SIZES
 from mainspring._entrypoints.inference.metrics import EDGES, Counts, Snapshot
 from mainspring.serving.traffic import RouteTable
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTERS: Final = (
     ("prediction_requests", "requests", "Requests that a variant answered, in whole or in part."),
     ("predicted_rows", "rows", "Rows that a variant answered."),
@@ -32,12 +29,11 @@ _HELP: Final = {
     "records_lost_rows": "Prediction records that could not be stored.",
 }
 _SIZES: Final = tuple(2**power for power in range(BATCH_SIZES))
-Labels = Sequence[tuple[str, str]]
 
 
 def exposition(counted: Snapshot, table: RouteTable) -> str:
     """The text format of Prometheus, version 0.0.4."""
-    out = _Lines()
+    out = Exposition()
     out.family("gateway_responses_total", "counter", "HTTP responses.")
     for status, count in sorted(counted.statuses.items()):
         out.sample("gateway_responses_total", [("status", status)], count)
@@ -66,7 +62,7 @@ def short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
 
 
-def _variants(out: _Lines, counts: Sequence[Counts]) -> None:
+def _variants(out: Exposition, counts: Sequence[Counts]) -> None:
     labelled = [
         (one, [("endpoint", one.endpoint), ("variant", one.variant), ("version", one.version)])
         for one in counts
@@ -81,7 +77,7 @@ def _variants(out: _Lines, counts: Sequence[Counts]) -> None:
         out.ends("prediction_duration_seconds", labels, one.requests, one.seconds)
 
 
-def _lanes(out: _Lines, counted: Snapshot) -> None:
+def _lanes(out: Exposition, counted: Snapshot) -> None:
     out.family("batch_rows", "histogram", "Rows per batch that a model was run on.")
     for lane in counted.lanes:
         labels = [("model", lane.model), ("lane", lane.role)]
@@ -90,36 +86,3 @@ def _lanes(out: _Lines, counted: Snapshot) -> None:
     out.family("waiting_rows", "gauge", "Rows that wait for a model.")
     for lane in counted.lanes:
         out.sample("waiting_rows", [("model", lane.model), ("lane", lane.role)], lane.waiting_rows)
-
-
-class _Lines:
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def family(self, name: str, kind: str, help_text: str) -> None:
-        full = f"mainspring_{name}"
-        self._lines += (f"# HELP {full} {help_text}", f"# TYPE {full} {kind}")
-
-    def sample(self, name: str, labels: Labels, value: float) -> None:
-        said = ",".join(f'{label}="{_escape(text)}"' for label, text in labels)
-        self._lines.append(
-            f"mainspring_{name}{{{said}}} {value!r}" if said else f"mainspring_{name} {value:.17g}"
-        )
-
-    def histogram(self, name: str, labels: Labels, buckets: Iterable[tuple[float, int]]) -> None:
-        total = 0
-        for edge, count in buckets:
-            total += count
-            self.sample(f"{name}_bucket", [*labels, ("le", f"{edge:g}")], total)
-
-    def ends(self, name: str, labels: Labels, count: int, total: float) -> None:
-        self.sample(f"{name}_bucket", [*labels, ("le", "+Inf")], count)
-        self.sample(f"{name}_sum", labels, total)
-        self.sample(f"{name}_count", labels, count)
-
-    def text(self) -> str:
-        return "\n".join(self._lines) + "\n"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
