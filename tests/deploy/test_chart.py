@@ -97,7 +97,7 @@ def test_what_is_rendered_is_what_the_schemas_say(render, values):
     assert kinds.count("Deployment") == 3
     assert kinds.count("Service") == 2
     assert kinds.count("PersistentVolumeClaim") == 1
-    assert kinds.count("ServiceMonitor") == (1 if values else 0)
+    assert kinds.count("ServiceMonitor") == (2 if values else 0)
     assert kinds.count("NetworkPolicy") == 3
     (claim,) = [one for one in objects if one["kind"] == "PersistentVolumeClaim"]
     labels = [pod(one)["labels"] for one in objects if one["kind"] == "Deployment"]

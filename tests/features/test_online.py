@@ -66,10 +66,15 @@ def minutes(number: int) -> str:
     return (BEGIN + timedelta(minutes=number)).isoformat().replace("+00:00", "Z")
 
 
+def seen(moment: int, value: int) -> int:
+    """The minute of which the weather was told at a moment."""
+    return moment - 7 * (value % 5)
+
+
 def facts(name: str, number: int, moment: int, place: str, value: int) -> dict[str, object]:
     """A fact that became known at a minute of the day, of something a while before."""
     if name == "weather":
-        before = minutes(moment - 7 * (value % 5))
+        before = minutes(seen(moment, value))
         return {
             "place": place,
             "seen": before,
@@ -94,7 +99,11 @@ STREAM = st.lists(
     ),
     min_size=3,
     max_size=25,
-    unique_by=lambda fact: fact[:3],
+    # Nothing is told twice, and no moment of a place is seen twice: that is the weather's key.
+    unique_by=(
+        lambda fact: fact[:3],
+        lambda fact: (fact[0], fact[2], seen(*fact[1::2]) if fact[0] == "weather" else fact[1]),
+    ),
 )
 
 

@@ -167,25 +167,25 @@ def test_errors_have_the_codes_of_the_protocol(client):
 
 
 HOSTILE = {
-    "no protobuf": b"\xff\xff\xff\xff\xff",
-    "contents of another kind": typed(miles=("FP64", "bytes_contents", [b"x"] * 3)),
-    "too few values": typed(miles=("FP64", "fp64_contents", [1.0])),
-    "an unknown datatype": typed(miles=("FP128", "fp64_contents", [1.0] * 3)),
-    "16 bit floats, which come raw only": typed(miles=("FP16", "fp32_contents", [1.0] * 3)),
-    "bytes that are no text": typed(carrier=("BYTES", "bytes_contents", [b"\xff"] * 3)),
-    "a negative dimension": typed(shape=[-3]),
-    "a product beyond 64 bits": typed(shape=[2**62, 2**62]),
-    "a thousand dimensions": typed(shape=[1] * 1000),
-    "a category as a number": typed(carrier=("FP64", "fp64_contents", [1.0] * 3)),
-    "no inputs": service_pb2.ModelInferRequest(model_name="late"),
-    "an empty message": b"",
+    "no protobuf": lambda: b"\xff\xff\xff\xff\xff",
+    "contents of another kind": lambda: typed(miles=("FP64", "bytes_contents", [b"x"] * 3)),
+    "too few values": lambda: typed(miles=("FP64", "fp64_contents", [1.0])),
+    "an unknown datatype": lambda: typed(miles=("FP128", "fp64_contents", [1.0] * 3)),
+    "16 bit floats, which come raw only": lambda: typed(miles=("FP16", "fp32_contents", [1.0] * 3)),
+    "bytes that are no text": lambda: typed(carrier=("BYTES", "bytes_contents", [b"\xff"] * 3)),
+    "a negative dimension": lambda: typed(shape=[-3]),
+    "a product beyond 64 bits": lambda: typed(shape=[2**62, 2**62]),
+    "a thousand dimensions": lambda: typed(shape=[1] * 1000),
+    "a category as a number": lambda: typed(carrier=("FP64", "fp64_contents", [1.0] * 3)),
+    "no inputs": lambda: service_pb2.ModelInferRequest(model_name="late"),
+    "an empty message": lambda: b"",
 }
 
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_messages_are_the_senders_fault(call, what):
     """Each is refused with a code that says so, and the next question is answered."""
-    data = HOSTILE[what]
+    data = HOSTILE[what]()
     with pytest.raises(grpc.RpcError) as raised:
         call("ModelInfer", data if isinstance(data, bytes) else data.SerializeToString())
     assert raised.value.code() in {
