@@ -62,7 +62,7 @@ def alone(mlflow: Path, calls: int) -> dict[str, float]:
         return (
             drive(mlflow, "log_metric", address, calls)
             | drive(mlflow, "four_clients", address, calls)
-            | drive(mlflow, "create_and_finish", address, 60)
+            | drive(mlflow, "create_and_finish", address, 200)
         )
 
 
@@ -78,7 +78,7 @@ def measure(kind: str, mlflow: Path, calls: int) -> dict[str, float]:
             found["memory at rest, all processes (MB)"] = tree_memory_mb(pid)
             found |= drive(mlflow, "log_metric", address, calls if fast else calls // 5)
             found |= drive(mlflow, "four_clients", address, calls if fast else calls // 10)
-            found |= drive(mlflow, "create_and_finish", address, 60 if fast else 15)
+            found |= drive(mlflow, "create_and_finish", address, 200 if fast else 15)
             found |= drive(mlflow, "raw", address, 60 if fast else 15)
             if fast:
                 found |= binary(address)
