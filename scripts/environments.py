@@ -24,6 +24,8 @@ PACKAGES = {
         "opentelemetry-sdk<1.36",
         "opentelemetry-exporter-otlp-proto-http<1.36",
         "scikit-learn<1.8",
+        "lightgbm<4.7",
+        "xgboost-cpu<3.1",
     ),
     "browser": ("playwright>=1.55,<2",),
     "fastapi": ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", *MODELS),

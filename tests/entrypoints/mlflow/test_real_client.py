@@ -37,12 +37,6 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
 
 
 @pytest.fixture(scope="session")
-def newest_python() -> Path:
-    """The Python of an environment with the newest client and the frameworks."""
-    return needs.environment("mlflow")
-
-
-@pytest.fixture(scope="session")
 def exporter_python() -> Path:
     """The Python of an environment with OpenTelemetry's own exporter."""
     return needs.environment("mlflow-old")
@@ -103,7 +97,7 @@ def test_any_opentelemetry_exporter(exporter_python: Path, wire: Wire) -> None:
     assert values["ratio"] == {"double_value": 0.5}
 
 
-def test_autologging(newest_python: Path, wire: Wire) -> None:
+def test_autologging(client_python: Path, wire: Wire) -> None:
     """scikit-learn, LightGBM and XGBoost log themselves, and their models load back."""
-    found = run_client(newest_python, "autolog.py", wire.address)
+    found = run_client(client_python, "autolog.py", wire.address)
     assert all(f"ok {name}" in found for name in ("sklearn", "lightgbm", "xgboost"))
