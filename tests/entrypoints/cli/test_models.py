@@ -134,7 +134,7 @@ def test_runs_are_listed_shown_and_compared(project, cli):
             workspace.tracking.runs.log(one.id, batch).result()
     listed = cli("runs", "ls", "--filter", "metrics.auc > 0.75", "--json").document["runs"]
     assert [run["name"] for run in listed] == ["run 2"]
-    assert cli("runs", "show", made[0].id[:12], "--json").document["run"]["metrics"] == {"auc": 0.7}
+    assert cli("runs", "show", made[0].id[:20], "--json").document["run"]["metrics"] == {"auc": 0.7}
     compared = cli("runs", "compare", made[0].id, made[1].id)
     assert "depth" in compared.out
     assert cli("runs", "ls", "--filter", "metrics.auc >").code == 2
