@@ -40,6 +40,7 @@ def _later(_request: Request) -> Future[Response]:
 
 
 def _slow(_request: Request) -> Response:
+    print("a slow answer begins", file=sys.stderr, flush=True)  # what a test waits for
     time.sleep(1.0)
     return text_response("slow")
 

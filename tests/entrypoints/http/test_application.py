@@ -90,7 +90,8 @@ def test_sigterm_lets_requests_finish() -> None:
             target=lambda: answers.append(httpx.get(f"http://127.0.0.1:{port}/slow", timeout=10))
         )
         ask.start()
-        threading.Event().wait(0.3)
+        assert process.stderr is not None
+        assert "begins" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         ask.join()
         assert answers[0].text == "slow"
