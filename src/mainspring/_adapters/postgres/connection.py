@@ -12,7 +12,7 @@ from psycopg.adapt import Buffer, Dumper, Loader
 
 from mainspring._adapters.sql import events
 from mainspring._adapters.sql.writer import check_statement
-from mainspring.core.errors import Broken, MainspringError, Unavailable
+from mainspring.core.errors import Broken, Invalid, MainspringError, Unavailable
 from mainspring.core.events import Fact
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Row, Values
@@ -77,7 +77,7 @@ def away(why: str) -> Unavailable:
 
 
 def translate(error: psycopg.Error) -> MainspringError | None:
-    """Our error for one that tells of the server or its disk; None for a mistake in a statement."""
+    """Our error for one that tells of the server, its disk or a value; None for a faulty statement."""
     if isinstance(error, errors.DiskFull):
         return Unavailable(
             "database.full",
@@ -89,6 +89,12 @@ def translate(error: psycopg.Error) -> MainspringError | None:
             "database.broken",
             f"PostgreSQL could not read or write its files safely ({error}).",
             hint="See the server's log; writes stop until 'mainspring doctor' finds it sound.",
+        )
+    if isinstance(error, psycopg.DataError):
+        return Invalid(
+            "database.bad_value",
+            f"PostgreSQL cannot hold or look for this value ({str(error)[:200]}).",
+            hint="Texts have no NUL characters, and numbers fit their columns.",
         )
     # Without a state the server said nothing: the connection is gone.
     if isinstance(error, _AWAY) or (
