@@ -33,7 +33,7 @@ def test_runs_are_listed_shown_compared_and_watched(
 
     listed = told("runs", "ls", "--experiment", experiment, "--trend", "auc")
     assert "▁▃▆█" in listed
-    assert listed.index("d6") < listed.index("d2")
+    assert listed.index(ids[1]) < listed.index(ids[0])  # the newest first
     found = document("runs", "ls", "--experiment", experiment, "--filter", "metrics.auc > 0.5")
     assert [run["id"] for run in found["runs"]] == [ids[1]]
     assert document("runs", "show", ids[0])["run"]["params"] == {"depth": "2"}
