@@ -152,6 +152,15 @@ def test_a_reader_that_stops_holds_no_memory(tmp_path: Path) -> None:
         assert int(status.split("VmHWM:")[1].split()[0]) < 110_000  # kB
 
 
+def test_no_other_address_is_signed(wire: Wire) -> None:
+    """All bytes go through this server; who asks for a way around it is told, as MLflow tells."""
+    run_id = wire.new_run()
+    for what in ("upload", "download"):
+        asked = {"run_id": run_id, "path": "a.bin"}
+        refused = wire.refused(f"artifacts/presigned-{what}-url", asked)
+        assert refused == (400, "INVALID_PARAMETER_VALUE")
+
+
 def test_damaged_bytes_are_never_sent(tmp_path: Path) -> None:
     """A large file whose stored bytes changed is an error, not a file that is almost right."""
     with serving(tmp_path) as (address, _), httpx.Client(base_url=address) as http:

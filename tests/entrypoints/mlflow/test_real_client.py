@@ -63,6 +63,12 @@ def test_a_walk_through_the_client(client_python: Path, address: str, step: str)
     assert f"ok {step}" in run_client(client_python, "walk.py", address, step)
 
 
+@pytest.mark.parametrize("step", ["histories", "datasets", "prompts"])
+def test_further_calls(client_python: Path, wire: Wire, step: str) -> None:
+    """Histories of many runs, datasets to choose from, and all that clients do with prompts."""
+    assert f"ok {step}" in run_client(client_python, "further.py", wire.address, step)
+
+
 @pytest.mark.parametrize(
     "step", ["spans", "run_traces", "searches", "assessments", "links", "sessions"]
 )

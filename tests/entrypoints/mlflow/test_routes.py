@@ -114,7 +114,7 @@ def test_few_addresses_are_open(mount: Mount) -> None:
 
 def test_reading_and_writing_are_told_apart(mount: Mount) -> None:
     """Whatever changes something asks for the right to write, and only that."""
-    reading = ("search", "search-datasets", "get-latest-versions", "batchGetInfos")
+    reading = ("search", "search-datasets", "get-latest-versions", "batchGetInfos", "download-url")
     for route in mount.routes:
         reads = route.method == "GET" or route.pattern.endswith(reading)
         assert (route.permission[1] == "read") == reads, route

@@ -59,7 +59,11 @@ class MultipartRoutes:
         ):
             for tail in ("", "/{folder*}"):
                 found += both("POST", f"{_ROOT}/mpu/{verb}{tail}", handler, RUNS_WRITE, **options)
-        return [*found, *both("GET", f"{_ROOT}/presigned/{{path*}}", self.presigned, RUNS_READ)]
+        found += both("GET", f"{_ROOT}/presigned/{{path*}}", self.presigned, RUNS_READ)
+        for what, permission in (("upload", RUNS_WRITE), ("download", RUNS_READ)):
+            url = f"/2.0/mlflow/artifacts/presigned-{what}-url"
+            found += both("POST", url, _not_direct, permission)
+        return found
 
     def begin(self, request: Request) -> Response:
         asked = body(request, _Begin)
@@ -98,6 +102,15 @@ class MultipartRoutes:
         url = f"{_here(request)}/api{_ROOT}/artifacts/{quote(path)}"
         headers = _credentials(request)
         return answer({"url": url, "headers": headers, "file_size": found.size_bytes})
+
+
+def _not_direct(_request: Request) -> Response:
+    """What clients ask who would go around the server: nothing lies where they could go."""
+    raise Invalid(
+        "http.artifacts_are_proxied",
+        "Artifacts of this server go through it, so there is no other address to sign.",
+        hint="Use the mlflow-artifacts addresses; MLflow's client does by itself.",
+    )
 
 
 def _path(request: Request, file: str | None) -> str:
