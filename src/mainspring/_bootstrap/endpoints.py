@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from mainspring._bootstrap.folder import SERVING_FOLDER
 from mainspring.core.errors import MainspringError, Unavailable
 from mainspring.serving.client import LOCK_FILE, RECORDS_FOLDER, GatewayClient, GatewayControl
 from mainspring.serving.model import load_model
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
-SERVING_FOLDER: Final = "serving"
 _AWAY: Final = "serving.gateway_away"
 _START_SECONDS: Final = 60.0
 

@@ -7,6 +7,7 @@ from typing import Final
 
 WORKSPACE_NAME: Final = ".mainspring"
 PROJECT_FILE: Final = "mainspring.toml"
+SERVING_FOLDER: Final = "serving"  # the gateway's own, inside the workspace
 
 
 def find_workspace(named: str, here: Path) -> Path:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from mainspring._bootstrap.folder import SERVING_FOLDER
 from mainspring.core.errors import Unavailable
 from mainspring.serving.client import (
     ADDRESS_FILE,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mainspring._bootstrap.workspace import Workspace
     from mainspring.ports.tables import Frame, Tables
 
-SERVING_FOLDER: Final = "serving"
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 

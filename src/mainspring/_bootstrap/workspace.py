@@ -27,6 +27,7 @@ from mainspring.ports.objects import Objects
 from mainspring.ports.tables import Tables
 
 if TYPE_CHECKING:
+    from mainspring._bootstrap.outcomes import OutcomeReports
     from mainspring._bootstrap.remote import Remote
     from mainspring._bootstrap.saving import Saving
     from mainspring._bootstrap.tracking import Recording
@@ -281,6 +282,13 @@ class Workspace:
         from mainspring.monitoring.service import Watch
 
         return Watch(self.database, self._tables_later, SqlMonitorStore(), self.clock)
+
+    @property
+    def outcomes(self) -> OutcomeReports:
+        """Takes in what became of predictions: ``ws.outcomes.report(endpoint, [1], ids=["a"])``."""
+        from mainspring._bootstrap.outcomes import OutcomeReports
+
+        return OutcomeReports(self)
 
     @cached_property
     def loop(self) -> Loop:

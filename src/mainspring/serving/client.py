@@ -27,6 +27,8 @@ from mainspring.core.errors import (
 from mainspring.serving.traffic import Route, RouteTable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -146,6 +148,36 @@ class GatewayClient:
         if response.status != _OK:
             raise _error(response.status, data)
         return _decode(response, data)
+
+    def report(
+        self,
+        endpoint: str,
+        outcomes: Sequence[float | bool],
+        *,
+        ids: Sequence[str] | None = None,
+        entities: Sequence[str] | None = None,
+        known_at: Sequence[datetime] | None = None,
+    ) -> None:
+        """Tells what became of predictions, by their ids or entities; on disk when this returns.
+
+        ``known_at`` are moments with a zone; without it the outcomes are known since now.
+        Errors: ``serving.bad_outcome`` and what else the gateway says; ``serving.gateway_away``.
+        """
+        keys, name = (ids, "prediction_id") if ids is not None else (entities, "entity")
+        moments = known_at if known_at is not None else [None] * len(outcomes)
+        rows = [
+            {name: key, "outcome": outcome} | ({} if moment is None else {"known_at": moment})
+            for key, outcome, moment in zip(keys or (), outcomes, moments, strict=True)
+        ]
+        response, data = self._connection.request(
+            "POST",
+            f"/endpoints/{quote(endpoint, safe='')}/outcomes",
+            msgspec.json.encode({"outcomes": rows}),
+            {"Content-Type": "application/json", **self._authorization},
+            again=known_at is not None,
+        )
+        if response.status != _OK:
+            raise _error(response.status, data)
 
     def close(self) -> None:
         """Closes the connection."""

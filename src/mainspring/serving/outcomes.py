@@ -56,7 +56,26 @@ def store_outcomes(
 
     ``values`` stand for ``$name`` in the SQL. Errors: those of the tables.
     """
-    name = (entity_outcome_table if reports.by_entity else outcome_table)(endpoint)
+    sql, relations = _unseen(tables, endpoint, reports, values)
+    return tables.append_query(table_of(endpoint, reports), sql, relations, token=token)
+
+
+def count_unseen(tables: Tables, endpoint: str, reports: Reports) -> int:
+    """How many of the reports the table does not have yet."""
+    sql, relations = _unseen(tables, endpoint, reports, None)
+    return int(tables.query(f"SELECT count(*) AS n FROM ({sql})", relations)["n"][0])
+
+
+def table_of(endpoint: str, reports: Reports) -> str:
+    """The table that reports of a kind go to."""
+    return (entity_outcome_table if reports.by_entity else outcome_table)(endpoint)
+
+
+def _unseen(
+    tables: Tables, endpoint: str, reports: Reports, values: Mapping[str, Any] | None
+) -> tuple[str, dict[str, Relation]]:
+    """The query of the reports that the table does not have, and its relations."""
+    name = table_of(endpoint, reports)
     key = "entity" if reports.by_entity else "prediction_id"
     relations: dict[str, Relation] = {"reported": reports.rows}
     unseen = ""
@@ -72,7 +91,7 @@ def store_outcomes(
         f"SELECT {_literal(reports, values)} FROM reported)) r WHERE r._again = 1 "
         f"AND r.{key} IS NOT NULL AND r.outcome IS NOT NULL AND r.known_at IS NOT NULL{unseen}"
     )
-    return tables.append_query(name, sql, relations, token=token)
+    return sql, relations
 
 
 def _literal(reports: Reports, values: Mapping[str, Any] | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -30,6 +31,8 @@ def test_outcomes_survive_a_kill_and_join_their_predictions(own_gateway, tmp_pat
     }
     response = own_gateway.http.post("/endpoints/late/outcomes", json=report)
     assert response.status_code == 200, response.text
+    moment = datetime(2013, 5, 2, tzinfo=UTC)
+    own_gateway.client.report("late", [0.5], ids=["c"], known_at=[moment])
     own_gateway.stop(signal.SIGKILL)
     tables = DeltaTables(tmp_path / "tables")
     ship(own_gateway.folder / "records", tables)
@@ -42,9 +45,9 @@ def test_outcomes_survive_a_kill_and_join_their_predictions(own_gateway, tmp_pat
         },
     )
     assert joined["prediction_id"].tolist() == ["a", "b", "c"]
-    assert joined["outcome"].tolist()[:2] == [1.0, 0.0]
-    assert np.isnan(joined["outcome"][2])
+    assert joined["outcome"].tolist() == [1.0, 0.0, 0.5]
     assert joined["known_at"][0] == np.datetime64("2013-05-01T12:00:00")
+    assert joined["known_at"][2] == np.datetime64("2013-05-02")
     tables.close()
 
 

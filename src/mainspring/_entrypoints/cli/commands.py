@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "models": Command("models", "the registry", "Release and serve"),
     "endpoints": Command("endpoints", "where models serve", "Release and serve"),
     "predict": Command("predict", "predicts the rows of a file", "Release and serve"),
+    "outcomes": Command("outcomes", "what became of predictions", "Release and serve"),
     "gateway": Command("gateway", "the inference gateway, alone", "Release and serve"),
     "serve": Command("serve", "a packaged model, as a container runs it", "Release and serve"),
     "server": Command("server", "the tracking and registry server, alone", "Release and serve"),

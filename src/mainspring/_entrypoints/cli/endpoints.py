@@ -129,7 +129,7 @@ def _part(variant: Variant) -> str:
 
 def routes(workspace: Path) -> tuple[RouteTable, str | None]:
     """What the gateway serves (or will, when it starts), and its address while it runs."""
-    from mainspring._bootstrap.gateway import SERVING_FOLDER
+    from mainspring._bootstrap.folder import SERVING_FOLDER
     from mainspring.core.errors import MainspringError
     from mainspring.serving.client import GatewayControl
     from mainspring.serving.routes import read_routes

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _serve(arguments: argparse.Namespace, workspace: Workspace, output: Output) -> int:
-    from mainspring._bootstrap.gateway import SERVING_FOLDER
+    from mainspring._bootstrap.folder import SERVING_FOLDER
     from mainspring._bootstrap.online import lookup_of
     from mainspring._bootstrap.tracing import tracer
     from mainspring._bootstrap.workspace import locate_workspace, runtimes
@@ -116,7 +116,7 @@ def _serve(arguments: argparse.Namespace, workspace: Workspace, output: Output) 
 def _serve_together(
     arguments: argparse.Namespace, output: Output, what: tuple[int, Path, int | None]
 ) -> int:
-    from mainspring._bootstrap.gateway import SERVING_FOLDER
+    from mainspring._bootstrap.folder import SERVING_FOLDER
     from mainspring._entrypoints.inference.processes import ProcessSettings, run_processes
 
     processes, folder, grpc_port = what
