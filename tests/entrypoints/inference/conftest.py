@@ -40,11 +40,12 @@ LINEAR = {
 class RunningGateway:
     """The process, and what a test needs to talk to it."""
 
-    def __init__(self, root: Path, *, flush_seconds: float = 0.2) -> None:
+    def __init__(self, root: Path, *, flush_seconds: float = 0.2, guarded: bool = False) -> None:
         self.folder = root / "serving"
         self.objects = FileObjects(root / "objects")
         self._root = root
         self._flush_seconds = flush_seconds
+        self._more = ["guarded"] if guarded else []
         self.start()
 
     def start(self) -> None:
@@ -52,7 +53,7 @@ class RunningGateway:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         script = Path(__file__).with_name("gateway_process.py")
-        words = [self.folder, self._root / "objects", port, self._flush_seconds]
+        words = [self.folder, self._root / "objects", port, self._flush_seconds, *self._more]
         self.process = subprocess.Popen(
             [sys.executable, str(script), *map(str, words)], stdout=subprocess.PIPE, text=True
         )
@@ -110,3 +111,16 @@ def own_gateway(tmp_path: Path) -> Iterator[RunningGateway]:
     running = RunningGateway(tmp_path, flush_seconds=0.05)
     yield running
     running.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def guarded_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """One that asks for tokens; its champion says 0.25, a canary that nobody is sent to 0.75."""
+    running = RunningGateway(tmp_path_factory.mktemp("guarded"), guarded=True)
+    running.deploy(
+        "late",
+        Variant(name="champion", model=running.constant(0.25), version="1"),
+        Variant(name="next", model=running.constant(0.75), version="2", role="canary", share=0.0),
+    )
+    yield running
+    assert running.stop() == 0

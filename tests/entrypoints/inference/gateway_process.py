@@ -1,10 +1,29 @@
-"""A gateway as its own process, as `mainspring gateway` runs it: FOLDER OBJECTS PORT [FLUSH]."""
+"""A gateway as its own process, as `mainspring gateway` runs it: FOLDER OBJECTS PORT [FLUSH [guarded]].
+
+A guarded one asks for a token: who says CLERK may ask, who says CHIEF may choose variants too.
+"""
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+
+CLERK, CHIEF = "clerk" * 4, "chief" * 4
+
+
+class Guard:
+    """Two tokens, of which one may not choose."""
+
+    def identify(self, secret):
+        from mainspring.core.actor import Actor
+
+        return {CLERK: Actor("clerk"), CHIEF: Actor("chief")}.get(secret)
+
+    def allows(self, actor, permission):
+        from mainspring._entrypoints.inference.choosing import CHOOSE
+
+        return permission != CHOOSE or actor.name == "chief"
 
 
 def _say(address: str) -> None:
@@ -19,6 +38,7 @@ def main() -> None:
     from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
     from mainspring._adapters.linear.runtime import ConstantRuntime, LinearRuntime
     from mainspring._adapters.onnx.runtime import OnnxRuntime
+    from mainspring._entrypoints._http.doors import Doors
     from mainspring._entrypoints.inference import GatewaySettings, run
     from mainspring._entrypoints.inference.lanes import LaneLimits
     from mainspring.serving.recorder import RecorderLimits
@@ -35,6 +55,7 @@ def main() -> None:
     settings = GatewaySettings(
         Path(folder),
         port=int(port),
+        doors=Doors(authenticator=Guard()) if "guarded" in sys.argv[5:] else None,
         grpc_port=0 if find_spec("grpc") else None,
         records=RecorderLimits(flush_seconds=flush_seconds),
         lanes=LaneLimits(run_seconds=0.5, rest_seconds=2.0, waiting_rows=2000),

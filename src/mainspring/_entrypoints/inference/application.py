@@ -105,7 +105,8 @@ class Gateway:
     ) -> Response:
         self._core.doors.check(scope.method, headers, scope.authority)
         if scope.method == "POST" and path.startswith("/v2/models/") and path.endswith("/infer"):
-            choosing.admit(self._core.doors, headers)
+            says_version = "/versions/" in path.removeprefix("/v2/models/")
+            choosing.admit(self._core.doors, headers, version=says_version)
             return pack(await self._infer(path, headers, incoming), headers)
         return await self._other(scope, path, headers, incoming)
 
@@ -139,7 +140,7 @@ class Gateway:
             return open_to_all
         if parts[0] == "control" or parts[:3] == ["v2", "repository", "models"]:
             return await self._manage(scope, parts, headers, incoming)
-        self._core.doors.admit(None, headers)
+        choosing.admit(self._core.doors, headers)
         match (scope.method, *parts):
             case ("POST", "invocations") | (
                 "POST",
@@ -224,7 +225,8 @@ class Gateway:
             await self._core.answering.report(read_outcomes(body, name))
             return json_response({})
         if parts[-1] == "decisions" and self._core.decisions is not None:
-            return await self._core.decisions.answer(endpoint, body)
+            chosen = headers.get(choosing.VARIANT_HEADER)
+            return await self._core.decisions.answer(endpoint, body, chosen)
         question = (
             arrow_wire.read_question(body, headers, endpoint, None)
             if arrow_wire.is_arrow(headers)

@@ -45,8 +45,10 @@ class Decisions:
         self._lookup = lookup
         self._answering = answering
 
-    async def answer(self, endpoint: LiveEndpoint, body: bytes) -> Response:
-        """The decisions on some rows.
+    async def answer(
+        self, endpoint: LiveEndpoint, body: bytes, variant: str | None = None
+    ) -> Response:
+        """The decisions on some rows, by the variant that is named, if one is.
 
         Errors: ``http.bad_json``, ``serving.no_features``, ``serving.features_differ``,
         ``serving.no_explanation``, those of looking features up and of predicting.
@@ -61,6 +63,7 @@ class Decisions:
             ids=asked.ids,
             entities=asked.entities,
             durable=asked.durable,
+            variant=variant,
         )
         answer = await self._answering.answer(endpoint, question)
         told = None

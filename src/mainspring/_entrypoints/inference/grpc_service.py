@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from mainspring._entrypoints._http.doors import is_loopback
-from mainspring._entrypoints.inference import describing, grpc_infer, observing
+from mainspring._entrypoints.inference import choosing, describing, grpc_infer, observing
 from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.grpc_messages import message
 from mainspring._entrypoints.inference.protocol import VARIANT
@@ -59,7 +59,7 @@ class InferenceService:
             _check_near(peer)
             self._core.control.admit(metadata)
         elif call not in OPEN_CALLS:
-            self._core.doors.admit(None, dict(metadata))
+            choosing.admit(self._core.doors, metadata)
         data = await _first(messages)
         if len(data) > self._left_bytes:
             raise Unavailable(
@@ -87,6 +87,8 @@ class InferenceService:
         return data
 
     async def _infer(self, request: Any, metadata: Metadata) -> Any:
+        if request.model_version:
+            choosing.admit(self._core.doors, metadata, version=True)
         endpoint = self._core.fleet.endpoint(request.model_name)
         try:
             return await self._infer_at(endpoint, request, metadata)
