@@ -6,7 +6,7 @@ import os
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from mainspring.core.digest import sha256
 from mainspring.core.errors import Unavailable
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mainspring._adapters.remote.wire import Wire
     from mainspring.registry.service import Registry
     from mainspring.tracking import Tracking
+
+_PATIENCE_SECONDS: Final = 600.0
 
 
 class Remote:
@@ -26,8 +28,9 @@ class Remote:
 
     def close(self) -> None:
         """Lets go of the connections."""
-        if "wire" in self.__dict__:
-            self.wire.close()
+        for name in ("wire", "patient"):
+            if name in self.__dict__:
+                getattr(self, name).close()
 
     @cached_property
     def wire(self) -> Wire:
@@ -35,6 +38,13 @@ class Remote:
         from mainspring._adapters.remote.wire import Wire
 
         return Wire(self._address, self._token)
+
+    @cached_property
+    def patient(self) -> Wire:
+        """The way to the server for what takes minutes: packages are read whole there."""
+        from mainspring._adapters.remote.wire import Wire
+
+        return Wire(self._address, self._token, timeout_seconds=_PATIENCE_SECONDS)
 
     @cached_property
     def tracking(self) -> Tracking:
@@ -61,7 +71,8 @@ class Remote:
             models=remote.RemoteModels(self.wire),
             versions=remote.RemoteVersions(self.wire),
             aliases=remote.RemoteAliases(self.wire),
-            packages=remote.RemotePackages(self.wire),
+            packages=remote.RemotePackages(self.wire, self.patient),
+            transfers=remote.RemoteTransfers(self.patient),
         )
         return cast("Registry", parts)
 

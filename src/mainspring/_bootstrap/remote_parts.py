@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         RemoteAliases,
         RemoteModels,
         RemotePackages,
+        RemoteTransfers,
         RemoteVersions,
     )
     from mainspring._adapters.remote.tracking import (
@@ -53,3 +54,4 @@ class RemoteRegistry(_Partly):
     versions: RemoteVersions
     aliases: RemoteAliases
     packages: RemotePackages
+    transfers: RemoteTransfers

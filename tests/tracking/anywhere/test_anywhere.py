@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import mainspring as ms
+from mainspring._bootstrap.workspace import open_workspace
+from mainspring.core.digest import sha256
 from mainspring.core.errors import Conflict, Invalid, NotFound, Unavailable
 from mainspring.core.ids import new_id
-from mainspring.registry import ANYTHING, Because, Clause, Details, Order, Query
+from mainspring.core.schema import InputColumn, Signature
+from mainspring.registry import ANYTHING, Because, Clause, Details, Manifest, Order, Query
 from mainspring.tracking.active import PARENT_TAG
 
 
@@ -209,6 +214,48 @@ def test_models_versions_and_aliases(ws: ms.Workspace) -> None:
         registry.aliases.resolve("none@champion")
 
 
+def packed(folder: Path, size_bytes: int) -> bytes:
+    """A version of ``late`` as a portable file, made in a folder of its own."""
+    weights = {"version": 1, "link": "logit", "intercept": -2.0, "numbers": {}, "categories": {}}
+    files = {"linear.json": msgspec.json.encode(weights), "more.bin": b"x" * size_bytes}
+    manifest = Manifest(
+        name="late",
+        task="binary",
+        runtime="linear",
+        signature=Signature((InputColumn("items", "number"),), "probability"),
+        files={path: sha256(data) for path, data in files.items()},
+    )
+    target = BytesIO()
+    with open_workspace(folder) as made:
+        made.registry.models.register("late", exists_ok=True)
+        version = made.registry.versions.create("late", manifest, files)
+        made.registry.transfers.export("late", version.number, target)
+    return target.getvalue()
+
+
+def test_packages_travel(ws: ms.Workspace, tmp_path: Path) -> None:
+    """A portable file is registered once, checked, compared, and leaves whole as it came."""
+    name = f"late-{new_id()}"
+    transfers, packages = ws.registry.transfers, ws.registry.packages
+    for number, size_bytes in ((1, 10), (2, 3_000_000)):
+        archive = packed(tmp_path / "made", size_bytes)
+        for _ in range(2):
+            loaded = transfers.load(BytesIO(archive), name=name, because=Because("from elsewhere"))
+            assert loaded.number == number
+        assert packages.verify(name, number).ok
+        out = BytesIO()
+        assert transfers.export(name, number, out).number == number
+        with open_workspace(tmp_path / f"third-{number}") as third:
+            again = third.registry.transfers.load(out)
+            assert again.package == loaded.package
+            assert third.registry.packages.verify(again.name, again.number).ok
+    assert {one.key for one in packages.diff(name, 1, 2)} == {"more.bin"}
+    with pytest.raises(Invalid, match="archive"):
+        transfers.load(BytesIO(b"no archive" * 100))
+    with pytest.raises(NotFound):
+        transfers.export(name, 9, BytesIO())
+
+
 @pytest.mark.parametrize("ws", ["server"], indirect=True)
 def test_what_takes_a_folder_says_so(ws: ms.Workspace) -> None:
     """Data, features and the like are refused by a clear error."""
@@ -217,7 +264,6 @@ def test_what_takes_a_folder_says_so(ws: ms.Workspace) -> None:
         lambda: ws.executions,
         lambda: ws.governance,
         lambda: ws.tracking.traces,
-        lambda: ws.registry.transfers,
     ):
         with pytest.raises(Unavailable, match="folder"):
             use()

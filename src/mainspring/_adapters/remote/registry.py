@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -17,8 +17,12 @@ from mainspring._adapters.remote.wire import Wire
 from mainspring.core.ids import new_id
 from mainspring.core.pages import Page
 from mainspring.registry import ANYTHING, Because, Card, Details, Query, Version
+from mainspring.registry.diff import Difference
 from mainspring.registry.lookup import NOTHING
+from mainspring.registry.packages import Verification
 from mainspring.registry.types import Alias, Change, Expected, Model, Move, Status
+
+_BLOCK_BYTES: Final = 1 << 20
 
 
 class _Models(msgspec.Struct):
@@ -166,10 +170,45 @@ class RemoteAliases:
 
 @dataclass(frozen=True, slots=True)
 class RemotePackages:
-    """What can be read of packages without their bytes."""
+    """Packages of a server. Checks read every byte there, so they are waited for longer."""
 
     wire: Wire
+    patient: Wire
 
     def card(self, name: str, number: int) -> Card:
         """The model card of a version."""
         return self.wire.get(Card, "models", name, "versions", str(number), "card")
+
+    def verify(self, name: str, number: int) -> Verification:
+        """Every stored byte of a version checked again, on the server."""
+        path = ("models", name, "versions", str(number), "verification")
+        return self.patient.get(Verification, *path)
+
+    def diff(self, name: str, number: int, other: int) -> list[Difference]:
+        """What differs from one version of a model to another."""
+        path = ("models", name, "versions", str(number), "differences", str(other))
+        return self.patient.get(list[Difference], *path)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTransfers:
+    """Versions out of and into a server's registry, as single files."""
+
+    patient: Wire
+
+    def export(
+        self, name: str, number: int, target: BinaryIO, because: Because = NOTHING
+    ) -> Version:
+        """Writes a version, its card and its signature to a file."""
+        del because
+        path = ("models", name, "versions", str(number))
+        version = self.patient.get(Version, *path)
+        target.writelines(self.patient.stream(*path, "archive"))
+        return version
+
+    def load(
+        self, source: BinaryIO, *, name: str | None = None, because: Because = NOTHING
+    ) -> Version:
+        """The version registered from an archive; the same archive again is the same version."""
+        blocks = iter(lambda: source.read(_BLOCK_BYTES), b"")
+        return self.patient.upload(Version, blocks, "model-archives", name=name, why=because.why)

@@ -97,10 +97,12 @@ class Wire:
         data = None if body is None else msgspec.msgpack.encode(body)
         return self._value(kind, self._ask(method, self._path(segments, {}), data))
 
-    def upload(self, kind: type[T], chunks: bytes | Iterable[bytes], *segments: str) -> T:
+    def upload(
+        self, kind: type[T], chunks: bytes | Iterable[bytes], *segments: str, **query: Any
+    ) -> T:
         """What a PUT of bytes answers. A stream is sent once: it cannot be taken back."""
         data = chunks if isinstance(chunks, bytes) else iter(chunks)
-        return self._value(kind, self._ask("PUT", self._path(segments, {}), data))
+        return self._value(kind, self._ask("PUT", self._path(segments, query), data))
 
     def stream(self, *segments: str) -> Iterator[bytes]:
         """The bytes of an answer, block by block."""

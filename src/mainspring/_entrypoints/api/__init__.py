@@ -14,6 +14,7 @@ from mainspring._entrypoints.api.artifacts import ArtifactOperations
 from mainspring._entrypoints.api.experiments import ExperimentOperations
 from mainspring._entrypoints.api.models import ModelOperations
 from mainspring._entrypoints.api.openapi import describe_api
+from mainspring._entrypoints.api.packages import PackageOperations
 from mainspring._entrypoints.api.runs import RunOperations
 from mainspring._entrypoints.api.versions import VersionOperations
 from mainspring.core.digest import canonical_json
@@ -31,6 +32,7 @@ def api_mount(tracking: Tracking, registry: Registry) -> Mount:
         *ArtifactOperations(tracking).operations(),
         *ModelOperations(registry).operations(),
         *VersionOperations(registry).operations(),
+        *PackageOperations(registry).operations(),
         *AliasOperations(registry).operations(),
     ]
     described: list[bytes] = []

@@ -102,22 +102,22 @@ class VersionOperations:
         )
 
     def version(self, request: Request) -> Response:
-        name, number = request.params["name"], _number(request)
+        name, number = request.params["name"], version_number(request.params["number"])
         return reply(request, self.registry.versions.get(name, number))
 
     def changes(self, request: Request) -> Response:
-        name, number = request.params["name"], _number(request)
+        name, number = request.params["name"], version_number(request.params["number"])
         return reply(request, self.registry.versions.changes(name, number))
 
     def card(self, request: Request) -> Response:
-        name, number = request.params["name"], _number(request)
+        name, number = request.params["name"], version_number(request.params["number"])
         return reply(request, self.registry.packages.card(name, number))
 
     def judge(self, request: Request) -> Response:
         asked = body(request, Judgement)
         because = Because(why=asked.why, actor=request.actor)
         judged = self.registry.versions.judge(
-            request.params["name"], _number(request), asked.status, because
+            request.params["name"], version_number(request.params["number"]), asked.status, because
         )
         return reply(request, judged)
 
@@ -141,8 +141,8 @@ class VersionOperations:
         return listing(request, self.registry.versions.search(body(request, Query)))
 
 
-def _number(request: Request) -> int:
-    number = request.params["number"]
+def version_number(number: str) -> int:
+    """The number in an address. Errors: ``http.bad_version``."""
     if not (number.isascii() and number.isdigit()) or len(number) > _MOST_DIGITS:
         raise Invalid("http.bad_version", f"{number[:40]!r} is not the number of a version.")
     return int(number)

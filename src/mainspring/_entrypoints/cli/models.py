@@ -238,7 +238,7 @@ def _card(workspace: Workspace, version: Version) -> Card:
 
 def run_diff(arguments: argparse.Namespace, output: Output) -> int:
     """Compares two versions."""
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         before = workspace.registry.aliases.resolve(arguments.address)
         after = workspace.registry.aliases.resolve(_same_model(arguments.other, before.name))
         if before.name != after.name:
@@ -318,7 +318,7 @@ def _tell_then(output: Output, alias: str, at: datetime, number: int | None) -> 
 
 def run_verify(arguments: argparse.Namespace, output: Output) -> int:
     """Checks a version's bytes."""
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         version = workspace.registry.aliases.resolve(arguments.address)
         found = workspace.registry.packages.verify(version.name, version.number)
     if output.as_json:

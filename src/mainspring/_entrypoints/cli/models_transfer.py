@@ -31,7 +31,7 @@ def run_export(arguments: argparse.Namespace, output: Output) -> int:
     """Writes a version to a file."""
     from mainspring.registry import Because
 
-    with opened(arguments) as workspace:
+    with opened(arguments, anywhere=True) as workspace:
         version = workspace.registry.aliases.resolve(arguments.address)
         target = Path(arguments.output or f"{version.name}-{version.number}.zip")
         if target.exists():
@@ -81,7 +81,7 @@ def run_import(arguments: argparse.Namespace, output: Output) -> int:
         raise Unavailable(
             "cli.unreadable", f"Cannot read {str(file)!r}: {error.strerror}.", hint="Check it."
         ) from error
-    with source, opened(arguments) as workspace:
+    with source, opened(arguments, anywhere=True) as workspace:
         version = workspace.registry.transfers.load(
             source, name=arguments.name, because=Because(why=arguments.why, actor=workspace.actor)
         )
