@@ -38,6 +38,7 @@ TOKEN_FILE: Final = "control.token"  # noqa: S105 - a file's name
 ADDRESS_FILE: Final = "gateway.json"
 LOCK_FILE: Final = "gateway.lock"  # held by whoever may change the folder's routes
 RECORDS_FOLDER: Final = "records"
+CAPACITY_FOLDER: Final = "capacity"  # what is taken of it, for all processes
 _JSON_LENGTH: Final = "Inference-Header-Content-Length"
 _TRIES: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.05

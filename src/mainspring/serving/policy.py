@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mainspring.core.errors import Broken, Invalid
 
 POLICY_FILE: Final = "policy.json"
-_WINDOWS_KEPT: Final = 64
+WINDOWS_KEPT: Final = 64
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -101,7 +101,7 @@ class Hands:
             if window >= self._oldest and taken < policy.most:
                 self._taken[window] = taken + 1
                 given[row] = True
-        while len(self._taken) > _WINDOWS_KEPT:
+        while len(self._taken) > WINDOWS_KEPT:
             oldest = min(self._taken)
             del self._taken[oldest]
             self._oldest = oldest + 1

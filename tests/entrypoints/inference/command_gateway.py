@@ -19,6 +19,7 @@ from mainspring.core.digest import Digest, canonical_json
 from mainspring.core.schema import InputColumn, Signature
 from mainspring.registry.manifest import Manifest
 from mainspring.serving import GatewayControl, Route, Variant
+from mainspring.serving.policy import POLICY_FILE, Policy
 
 BODY = {"instances": [[1.0]]}
 
@@ -58,15 +59,18 @@ class CommandGateway:
                 self._ready.set()
         self._ready.set()
 
-    def constant(self, value: float) -> Digest:
+    def constant(self, value: float, policy: Policy | None = None) -> Digest:
         with ms.open(self.workspace) as ws:
             put = ws.objects.put
+            files = {"constant.json": put(msgspec.json.encode({"value": value}))}
+            if policy is not None:
+                files[POLICY_FILE] = put(canonical_json(policy))
             manifest = Manifest(
                 name="late",
                 task="regression",
                 runtime="constant",
                 signature=Signature((InputColumn("miles", "number"),), "value"),
-                files={"constant.json": put(msgspec.json.encode({"value": value}))},
+                files=files,
             )
             return put(canonical_json(manifest))
 

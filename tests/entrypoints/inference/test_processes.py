@@ -24,6 +24,7 @@ from mainspring._entrypoints.inference.server import alone
 from mainspring._entrypoints.inference.siblings import _ask
 from mainspring.core.errors import Conflict
 from mainspring.serving import GatewayControl, Route, Variant
+from mainspring.serving.policy import Capacity
 
 PROCESSES = 3
 
@@ -129,6 +130,32 @@ def test_a_killed_process_is_replaced_and_the_others_never_notice(gateway):
         assert answers(gateway, 5) == {3.0}
     assert answers(gateway, 30) == {3.0}
     gateway.deploy(1.0)
+
+
+def yes(gateway, times):
+    """How many of some rows, each asked on a connection of its own, were decided with yes."""
+    found = [
+        gateway.send("POST", "/endpoints/capped/invocations", json.dumps(BODY).encode())
+        for _ in range(times)
+    ]
+    assert {status for status, _ in found} == {200}
+    return sum(json.loads(data)["decisions"] == [True] for _, data in found)
+
+
+def test_a_capacity_is_of_all_and_outlives_them(tmp_path):
+    """Whichever process is asked, one that was killed included, and over a restart: 40, no more."""
+    policy = Capacity(threshold=0.4, most=40, window_micros=10**18)
+    running = CommandGateway(tmp_path, "--processes", "3")
+    capped = Variant(name="champion", model=running.constant(0.5, policy), version="1")
+    running.control.deploy("capped", Route(variants=(capped,)))
+    assert yes(running, 30) == 30
+    os.kill(running.children()[0], signal.SIGKILL)
+    running.wait_for_line("another takes its place")
+    assert yes(running, 30) == 10
+    assert running.stop() == 0
+    running = CommandGateway(tmp_path, "--processes", "2")
+    assert yes(running, 10) == 0
+    assert running.stop() == 0
 
 
 def test_a_second_gateway_of_the_folder_is_refused(gateway):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Metrics
 from mainspring.core.errors import Broken, TimedOut, Unavailable
 from mainspring.core.ids import new_id
+from mainspring.serving.capacity import SharedHands
 from mainspring.serving.live import (
     Answer,
     Group,
@@ -26,7 +28,7 @@ from mainspring.serving.live import (
     take,
 )
 from mainspring.serving.model import Scores
-from mainspring.serving.policy import Hands, decide, wanted_column
+from mainspring.serving.policy import Capacity, Hands, Policy, decide, wanted_column
 from mainspring.serving.recorder import Recorder
 from mainspring.serving.records import Answered, Outcomes
 
@@ -41,11 +43,14 @@ _REPLACEABLE: Final = frozenset({"canary", "arm", "group"})
 class Answering:
     """Answers questions on the event loop; every answer leaves prediction records."""
 
-    def __init__(self, fleet: Fleet, recorder: Recorder, metrics: Metrics) -> None:
+    def __init__(
+        self, fleet: Fleet, recorder: Recorder, metrics: Metrics, *, capacity: Path | None = None
+    ) -> None:
         self._fleet = fleet
         self._recorder = recorder
         self._metrics = metrics
-        self._hands: dict[str, Hands] = {}
+        self._capacity = capacity
+        self._hands: dict[tuple[str, int], Hands] = {}
         self._shadowing: set[asyncio.Task[None]] = set()
 
     async def answer(self, endpoint: LiveEndpoint, question: Question) -> Answer:
@@ -103,7 +108,7 @@ class Answering:
         policy = group.by.model.policy
         if policy is None:
             return scores
-        hands = None if acts is None else self._hands.setdefault(acts, Hands())
+        hands = None if acts is None else self._hands_of(acts, policy)
         columns = taken.question.columns
         wanted = wanted_column(policy)
         if acts is None and wanted is not None and wanted not in columns:
@@ -111,6 +116,15 @@ class Answering:
         some = {} if wanted not in columns else take(columns, (str(wanted),), group.rows)
         times = taken.times if group.rows is None else taken.times[group.rows]
         return Scores(scores.score, decide(policy, scores.score, some, times, hands))
+
+    def _hands_of(self, endpoint: str, policy: Policy) -> Hands | None:
+        """What counts the capacity of an endpoint: a file that its processes share, if there is one."""
+        if not isinstance(policy, Capacity):
+            return None
+        key = (endpoint, policy.window_micros)
+        if key not in self._hands:
+            self._hands[key] = SharedHands(self._capacity, *key) if self._capacity else Hands()
+        return self._hands[key]
 
     async def _copies(
         self, endpoint: LiveEndpoint, pending: list[tuple[LiveVariant, asyncio.Future[Scores]]]

@@ -34,7 +34,7 @@ from mainspring._entrypoints.inference.telling import Telling, Tracer
 from mainspring.core.errors import Conflict
 from mainspring.features.lookup import FeatureLookup
 from mainspring.ports.objects import Objects
-from mainspring.serving.client import ADDRESS_FILE, LOCK_FILE, RECORDS_FOLDER
+from mainspring.serving.client import ADDRESS_FILE, CAPACITY_FOLDER, LOCK_FILE, RECORDS_FOLDER
 from mainspring.serving.ports import Runtime
 from mainspring.serving.recorder import Recorder, RecorderLimits
 from mainspring.serving.routes import replace_file
@@ -163,7 +163,8 @@ def tell_address(folder: Path, address: str, grpc: str | None) -> None:
 
 def _core(settings: GatewaySettings, fleet: Fleet, recorder: Recorder) -> Core:
     metrics = Metrics()
-    answering = Answering(fleet, recorder, metrics)
+    capacity = settings.folder / CAPACITY_FOLDER
+    answering = Answering(fleet, recorder, metrics, capacity=capacity)
     token = OneToken(settings.token) if settings.token else None
     siblings = Siblings(settings.siblings) if settings.siblings is not None else None
     core = Core(
