@@ -7,16 +7,14 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
-import msgspec
 import pytest
+from packages import packed
 
 import mainspring as ms
 from mainspring._bootstrap.workspace import open_workspace
-from mainspring.core.digest import sha256
 from mainspring.core.errors import Conflict, Invalid, NotFound, Unavailable
 from mainspring.core.ids import new_id
-from mainspring.core.schema import InputColumn, Signature
-from mainspring.registry import ANYTHING, Because, Clause, Details, Manifest, Order, Query
+from mainspring.registry import ANYTHING, Because, Clause, Details, Order, Query
 from mainspring.tracking.active import PARENT_TAG
 
 
@@ -212,25 +210,6 @@ def test_models_versions_and_aliases(ws: ms.Workspace) -> None:
     assert name in [model.name for model in registry.models.search(Query(limit=1000)).items]
     with pytest.raises(NotFound):
         registry.aliases.resolve("none@champion")
-
-
-def packed(folder: Path, size_bytes: int) -> bytes:
-    """A version of ``late`` as a portable file, made in a folder of its own."""
-    weights = {"version": 1, "link": "logit", "intercept": -2.0, "numbers": {}, "categories": {}}
-    files = {"linear.json": msgspec.json.encode(weights), "more.bin": b"x" * size_bytes}
-    manifest = Manifest(
-        name="late",
-        task="binary",
-        runtime="linear",
-        signature=Signature((InputColumn("items", "number"),), "probability"),
-        files={path: sha256(data) for path, data in files.items()},
-    )
-    target = BytesIO()
-    with open_workspace(folder) as made:
-        made.registry.models.register("late", exists_ok=True)
-        version = made.registry.versions.create("late", manifest, files)
-        made.registry.transfers.export("late", version.number, target)
-    return target.getvalue()
 
 
 def test_packages_travel(ws: ms.Workspace, tmp_path: Path) -> None:

@@ -1,69 +1,93 @@
-"""The terminal against a folder and against a server: the same words, the same answers."""
+"""The terminal's verbs that change runs, experiments and models, in a folder and on a server."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from packages import packed
 
 import mainspring as ms
 from mainspring._entrypoints.cli import main
 from mainspring.core.ids import new_id
-from mainspring.registry import ANYTHING, Details
+
+Say = Callable[..., tuple[int, Any]]
 
 
-def test_runs_are_listed_shown_compared_and_watched(
-    ws: ms.Workspace, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What the terminal reads is what was logged, wherever it lies."""
-    experiment, ids = f"e-{new_id()}", []
-    for depth in (2, 6):
-        with ws.runs.start(f"d{depth}", experiment=experiment, params={"depth": depth}) as run:
-            for step in range(4):
-                run.log({"auc": depth / 10 + step / 100}, step=step)
-        ids.append(run.id)
+@pytest.fixture
+def say(ws: ms.Workspace, capsys: pytest.CaptureFixture[str]) -> Say:
+    """A command's exit code, and its document when it has one, else what it complained of."""
+    del ws  # the environment names it
 
-    def told(*words: str) -> str:
-        assert main(words) == 0
-        return capsys.readouterr().out
+    def run(*words: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = main([*words, "--json"])
+        told = capsys.readouterr()
+        return code, json.loads(told.out) if told.out else told.err
 
-    def document(*words: str) -> Any:
-        return json.loads(told(*words, "--json"))
-
-    listed = told("runs", "ls", "--experiment", experiment, "--trend", "auc")
-    assert "▁▃▆█" in listed
-    assert listed.index(ids[1]) < listed.index(ids[0])  # the newest first
-    found = document("runs", "ls", "--experiment", experiment, "--filter", "metrics.auc > 0.5")
-    assert [run["id"] for run in found["runs"]] == [ids[1]]
-    assert document("runs", "show", ids[0])["run"]["params"] == {"depth": "2"}
-    assert "param depth" in told("runs", "compare", *ids)
-    assert document("runs", "watch", ids[0])["run"]["status"] == "FINISHED"
-    assert told("runs", "sync") == "Nothing waits.\n"
+    return run
 
 
-def test_models_are_moved_and_told_as_they_were(
-    ws: ms.Workspace, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Promote, roll back, and what was in production at a moment between."""
-    name = f"m-{new_id()}"
-    ws.registry.models.register(name)
-    for _ in range(2):
-        ws.registry.versions.create_from_source(name, Details(source="s3://b/x"))
-    ws.registry.aliases.move(name, "champion", to=1, expected=ANYTHING)
+def test_an_experiment_from_making_to_restoring(ws: ms.Workspace, say: Say) -> None:
+    """Named by name or id; deleting hides its runs, restoring brings them back."""
+    name, other = f"first-{new_id()}", f"other-{new_id()}"
+    made = say("experiments", "create", name)[1]["experiment"]
+    assert say("experiments", "create", name)[0] == 1
+    with ws.runs.start("one", experiment=name) as run:
+        run.log({"loss": 1.0})
+    code, found = say("experiments", "rename", made["id"], other)
+    assert (code, found["experiment"]["name"]) == (0, other)
+    assert say("experiments", "show", name)[0] == 3
+    tagged = say("experiments", "tag", other, "team=a=b", "note=What it is for.")[1]["experiment"]
+    assert tagged["tags"] == {"team": "a=b", "mlflow.note.content": "What it is for."}
+    assert say("experiments", "tag", other, "nothing")[0] == 2
+    shown = say("experiments", "show", other)[1]
+    assert (shown["experiment"]["id"], shown["runs"]) == (made["id"], [run.id])
+    assert say("experiments", "delete", other)[1]["experiment"]["state"] == "deleted"
+    quoted = f"name = '{other}'"
+    assert say("experiments", "ls", "--filter", quoted)[1]["experiments"] == []
+    deleted = say("experiments", "ls", "--deleted", "--filter", quoted)[1]["experiments"]
+    assert [one["name"] for one in deleted] == [other]
+    assert say("experiments", "delete", other)[0] == 3
+    assert say("experiments", "restore", other)[1]["experiment"]["state"] == "active"
+    assert say("runs", "ls", "--experiment", other)[1]["runs"][0]["id"] == run.id
 
-    def document(*words: str) -> Any:
-        assert main([*words, "--json"]) == 0
-        return json.loads(capsys.readouterr().out)
 
-    document("models", "promote", f"{name}/2", "--why", "better")
-    document("models", "rollback", f"{name}@champion")
-    moves = document("models", "history", f"{name}@champion")["moves"]
-    assert [(move["before"], move["after"]) for move in moves] == [(2, 1), (1, 2), (None, 1)]
-    at = moves[1]["time"]
-    assert document("models", "history", f"{name}@champion", "--at", at)["version"] == 2
-    assert document("models", "history", name, "--at", "2001-01-01")["version"] is None
-    shown = document("models", "show", f"{name}@champion")
-    assert shown["version"]["number"] == 1
-    assert [one["number"] for one in document("models", "ls", name)["versions"]] == [2, 1]
-    assert main(["models", "history", name, "--at", "soon"]) == 2
+def test_runs_are_tagged_deleted_and_restored(ws: ms.Workspace, say: Say) -> None:
+    """By whole id; one that is not there stops all of it before anything changed."""
+    name = f"many-{new_id()}"
+    ids = []
+    for number in range(2):
+        with ws.runs.start(str(number), experiment=name) as run:
+            ids.append(run.id)
+    tags = say("runs", "tag", ids[0], "note=Good.", "stage=1")[1]["tags"]
+    assert (tags["mlflow.note.content"], tags["stage"]) == ("Good.", "1")
+    assert say("runs", "delete", *ids, "0" * 32)[0] == 3
+    assert len(say("runs", "ls", "--experiment", name)[1]["runs"]) == 2
+    assert say("runs", "delete", *ids)[1]["runs"] == ids
+    assert say("runs", "ls", "--experiment", name)[1]["runs"] == []
+    assert say("runs", "restore", ids[1])[0] == 0
+    assert [one["id"] for one in say("runs", "ls", "--experiment", name)[1]["runs"]] == [ids[1]]
+
+
+def test_packages_by_the_terminal(ws: ms.Workspace, say: Say, tmp_path: Path) -> None:
+    """Import, verify, diff and export work alike."""
+    name = f"late-{new_id()}"
+    for number in (1, 2):
+        file = tmp_path / f"{number}.zip"
+        file.write_bytes(packed(tmp_path / "made", number))
+        version = say("models", "import", str(file), "--name", name, "--why", "w")[1]["version"]
+        assert version["number"] == number
+    assert say("models", "verify", f"{name}/2")[1]["ok"] is True
+    differences = say("models", "diff", f"{name}/1", "2")[1]["differences"]
+    assert [one["key"] for one in differences] == ["more.bin"]
+    out = tmp_path / "out.zip"
+    assert say("models", "export", f"{name}/2", "-o", str(out))[0] == 0
+    again = ws.registry.transfers.load(BytesIO(out.read_bytes()), name=f"again-{new_id()}")
+    assert again.package == version["package"]
+    assert say("models", "export", f"{name}/9", "-o", str(tmp_path / "no.zip"))[0] == 3
+    assert not list(tmp_path.glob("*no.zip*"))

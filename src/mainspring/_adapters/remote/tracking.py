@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, cast
 import msgspec
 
 from mainspring._adapters.remote.wire import Wire
+from mainspring.core.actor import Actor
 from mainspring.core.ids import RunId
 from mainspring.core.pages import Page
 from mainspring.tracking.columns import MEDIA_TYPE, Columns, unpack
@@ -70,6 +71,39 @@ class RemoteExperiments:
     def get(self, experiment_id: str) -> Experiment:
         """The experiment, live or deleted."""
         return self.wire.get(Experiment, "experiments", experiment_id)
+
+    def create(
+        self, name: str, *, tags: Mapping[str, str] | None = None, actor: Actor | None = None
+    ) -> Experiment:
+        """A new experiment. Errors: ``tracking.experiment_exists``."""
+        del actor  # the server knows the caller by the token
+        body = {"name": name, "tags": dict(tags or {})}
+        return self.wire.send(Experiment, "POST", "experiments", body=body)
+
+    def rename(self, experiment_id: str, name: str, *, actor: Actor | None = None) -> Experiment:
+        """The experiment under another name."""
+        del actor
+        return self.wire.send(
+            Experiment, "PATCH", "experiments", experiment_id, body={"name": name}
+        )
+
+    def tag(
+        self, experiment_id: str, tags: Mapping[str, str], *, actor: Actor | None = None
+    ) -> Experiment:
+        """The experiment with these tags set, beside those it has."""
+        del actor
+        body = {"tags": dict(tags)}
+        return self.wire.send(Experiment, "PATCH", "experiments", experiment_id, body=body)
+
+    def delete(self, experiment_id: str, *, actor: Actor | None = None) -> None:
+        """Takes the experiment and its runs out of sight."""
+        del actor
+        self.wire.send(dict, "DELETE", "experiments", experiment_id)
+
+    def restore(self, experiment_id: str, *, actor: Actor | None = None) -> None:
+        """Brings the experiment and its runs back."""
+        del actor
+        self.wire.send(dict, "POST", "experiments", experiment_id, "restore", body={})
 
     def search(
         self,
@@ -137,12 +171,14 @@ class RemoteRuns:
         body = {key: value for key, value in change.items() if value is not None}
         return _done(self.wire.send(Run, "PATCH", "runs", run_id, body=body))
 
-    def delete(self, run_id: str) -> None:
+    def delete(self, run_id: str, *, actor: Actor | None = None) -> None:
         """Takes a run out of sight."""
+        del actor  # the server knows the caller by the token
         self.wire.send(dict, "DELETE", "runs", run_id)
 
-    def restore(self, run_id: str) -> None:
+    def restore(self, run_id: str, *, actor: Actor | None = None) -> None:
         """Brings a deleted run back."""
+        del actor
         self.wire.send(dict, "POST", "runs", run_id, "restore", body={})
 
     def log(self, run_id: str, batch: Batch, *, most_points: int = 0) -> Future[Any]:

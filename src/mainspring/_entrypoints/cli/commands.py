@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "features": Command("features", "feature views as of each moment", "Problem and data"),
     "run": Command("run", "runs a pipeline of the project", "Train"),
     "runs": Command("runs", "tracked runs", "Train"),
+    "experiments": Command("experiments", "the places that runs lie in", "Train"),
     "executions": Command("executions", "pipeline executions", "Train"),
     "models": Command("models", "the registry", "Release and serve"),
     "endpoints": Command("endpoints", "where models serve", "Release and serve"),

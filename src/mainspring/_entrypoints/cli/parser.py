@@ -104,6 +104,14 @@ def port(text: str) -> int:
     return int(text)
 
 
+def pair(text: str) -> tuple[str, str]:
+    """``KEY=VALUE``, as an argument's type."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not KEY=VALUE")
+    return key, value
+
+
 def past(text: str) -> datetime:
     """A moment as RFC 3339 writes it, or a day; without a zone it is UTC."""
     try:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mainspring._bootstrap.workspace import Workspace
     from mainspring.tracking import Run
+    from mainspring.tracking.types import View
 
 _ID_LETTERS: Final = 32
 _RUNS_AT_ONCE: Final = 100
@@ -22,12 +23,12 @@ _MINUTE: Final = 60
 _HOUR: Final = 3600
 
 
-def whole_id(workspace: Workspace, text: str) -> str:
+def whole_id(workspace: Workspace, text: str, view: View = "active") -> str:
     """The id that a text is the beginning of, when it is that of one recent run."""
     if len(text) >= _ID_LETTERS:
         return text
     experiments = [one.id for one in workspace.tracking.experiments.search(limit=50_000).items]
-    recent = workspace.tracking.runs.search(experiments).items
+    recent = workspace.tracking.runs.search(experiments, view=view).items
     found = [run.id for run in recent if run.id.startswith(text)]
     return found[0] if len(found) == 1 else text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mainspring._entrypoints.cli import runs_sync, runs_transfer, watching
+from mainspring._entrypoints.cli import runs_changing, runs_sync, runs_transfer, watching
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import count, verb, verbs
@@ -40,6 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     compare.add_argument("run_ids", metavar="RUN", nargs="+", help="ids, or their beginnings")
     compare.add_argument("--all", action="store_true", help="also what is the same in all")
     watching.add(among)
+    runs_changing.add(among)
     runs_sync.add(among)
     runs_transfer.add(among)
 
