@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import threading
+import time
+import zlib
 from pathlib import Path
 
 import httpx
@@ -92,27 +95,90 @@ def test_a_body_beyond_the_limit_is_refused_unread(gateway):
         assert one.recv(4096).startswith(b"HTTP/1.1 413")
 
 
-class Slow:
-    """A body that never comes."""
+class Body:
+    """A body of which some chunks come, and then, for a torn one, no more."""
+
+    def __init__(self, *chunks: bytes, torn: bool = False) -> None:
+        self._chunks, self._torn = chunks, torn
 
     async def __call__(self) -> bytes:
-        await asyncio.Event().wait()
-        return b""
+        return b"".join([chunk async for chunk in self])
+
+    async def __aiter__(self):
+        for chunk in self._chunks:
+            yield chunk
+        if self._torn:
+            await asyncio.Event().wait()
 
 
-def test_bodies_share_a_budget_and_have_a_time():
-    """What is on its way together is bounded; a body that does not come is given up."""
+PACKED = {"content-encoding": "gzip"}
+
+
+def test_what_has_come_counts_and_not_what_was_announced():
+    """Who announces much and sends little holds no memory that others need; all has its time."""
 
     async def both() -> None:
-        intake = Intake(budget_bytes=100, body_seconds=0.05)
-        first = asyncio.ensure_future(intake.read(Slow(), {"content-length": "80"}))
+        intake = Intake(budget_bytes=100_000, body_seconds=0.2)
+        dripping = Body(b"x" * 10, torn=True)
+        first = asyncio.ensure_future(intake.read(dripping, {"content-length": "90000"}))
         await asyncio.sleep(0)
+        half = Body(b"x" * 60_000, torn=True)
+        second = asyncio.ensure_future(intake.read(half, {"content-length": "60001"}))
+        await asyncio.sleep(0.01)
         with pytest.raises(Unavailable):
-            await intake.read(Slow(), {"content-length": "30"})
+            await intake.read(Body(b"x" * 40_000), {"content-length": "40000"})
+        for one in (first, second):
+            with pytest.raises(Invalid) as raised:
+                await one
+            assert raised.value.code == "http.too_slow"
+        whole = Body(b"x" * 50_000, b"x" * 50_000)  # the budget is whole again
+        assert len(await intake.read(whole, {"content-length": "100000"})) == 100_000
+
+    asyncio.run(both())
+
+
+def test_packed_bodies_are_unpacked_within_bounds():
+    """Short and long ones come whole; torn, false and endless ones are refused."""
+
+    async def all_of_them() -> None:
+        intake = Intake()
+        for size in (0, 10, 300_000, 3_000_000):
+            data = bytes(size)
+            for name, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+                read = await intake.read(Body(pack(data)), {"content-encoding": name})
+                assert read == data
+        for bad in (gzip.compress(bytes(10))[:-4], gzip.compress(bytes(10**6))[:-4], b"nonsense"):
+            with pytest.raises(Invalid) as raised:
+                await intake.read(Body(bad), PACKED)
+            assert raised.value.code == "http.bad_body"
         with pytest.raises(Invalid) as raised:
-            await first
-        assert raised.value.code == "http.too_slow"
-        with pytest.raises(Invalid):  # the budget is whole again: this one may wait in vain too
-            await intake.read(Slow(), {"content-length": "100"})
+            await intake.read(Body(gzip.compress(bytes(65 << 20))), PACKED)
+        assert raised.value.code == "http.too_large"
+        with pytest.raises(Invalid) as raised:
+            await intake.read(Body(b"x"), {"content-encoding": "br"})
+        assert raised.value.code == "http.unsupported_media_type"
+
+    asyncio.run(all_of_them())
+
+
+def test_heavy_bodies_leave_the_time_to_light_ones():
+    """While light bodies come, a heavy one waits ten times as long as the one before it took."""
+
+    async def both() -> None:
+        intake, heavy = Intake(), Body(bytes(1_000_000))
+        length = {"content-length": "1000000"}
+        started = time.monotonic()
+        for _ in range(5):
+            await intake.read(heavy, length)
+        assert time.monotonic() - started < 0.1  # alone, nobody waits
+        reading = asyncio.ensure_future(intake.read(heavy, length))
+        started, light = time.monotonic(), 0
+        await intake.read(Body(b"{}"), {"content-length": "2"})
+        while not reading.done():
+            await intake.read(Body(b"{}"), {"content-length": "2"})
+            await asyncio.sleep(0)
+            light += 1
+        assert time.monotonic() - started > 0.1
+        assert light > 50
 
     asyncio.run(both())

@@ -22,6 +22,7 @@ from mainspring._entrypoints.inference import (
     observing,
     protocol,
 )
+from mainspring._entrypoints.inference.admission import Admission
 from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.outcomes import read_outcomes
 from mainspring._entrypoints.inference.packing import Intake, pack
@@ -44,6 +45,7 @@ class Gateway:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._intake = Intake()
+        self._admission = Admission(core.fleet)
 
     def close(self) -> None:
         """Lets the models' threads end."""
@@ -120,6 +122,7 @@ class Gateway:
             case _:
                 raise _nothing("POST", path)
         endpoint = self._core.fleet.endpoint(unquote(name))
+        await self._admission.enter(endpoint.name)
         body = await self._intake.read(incoming, headers)
         asked = (
             protocol.Asked(arrow_wire.read_question(body, headers, endpoint, version))
@@ -220,6 +223,8 @@ class Gateway:
     ) -> Response:
         name = parts[1] if parts[0] == "endpoints" else self._only(scope.query_string)
         endpoint = self._core.fleet.endpoint(name)
+        if parts[-1] != "outcomes":
+            await self._admission.enter(name)
         body = await self._intake.read(incoming, headers)
         if parts[-1] == "outcomes":
             await self._core.answering.report(read_outcomes(body, name))

@@ -40,6 +40,7 @@ class LaneLimits:
 
 
 _FEW_ROWS: Final = 64
+_ENOUGH_SECONDS: Final = 1.0
 # Batches are counted by size: at most 1 row, 2, 4, 8, ... 4096, and more.
 BATCH_SIZES: Final = 13
 DEFAULT_LIMITS: Final = LaneLimits()
@@ -75,6 +76,14 @@ class Lane:
     @property
     def waiting_rows(self) -> int:
         return self._waiting_rows
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether enough waits: half of what may, or what the model needs a second for."""
+        rows = self._waiting_rows
+        if 2 * rows >= self._limits.waiting_rows:
+            return True
+        return rows >= _FEW_ROWS and rows * self._row_seconds >= _ENOUGH_SECONDS
 
     def submit(self, matrix: Array, *, sole: bool = False) -> asyncio.Future[Scores]:
         """The scores of some encoded rows, later.
