@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+from command_gateway import CommandGateway
+from process_memory import mapped, pss_megabytes
 
 import mainspring as ms
+from mainspring.serving.routes import write_routes
+from mainspring.serving.traffic import Route, RouteTable, Variant
 
 HEAVY = ("pandas", "sklearn", "scipy", "lightgbm", "xgboost", "skops", "onnx", "skl2onnx", "polars")
 # What a gateway does to serve a version, then what its process holds.
@@ -65,3 +71,75 @@ def test_no_training_library_is_loaded_to_serve(tmp_path, library):
     )
     assert done.returncode == 0, done.stderr
     assert not set(HEAVY) & set(done.stdout.split())
+
+
+# Their code is in shared objects, so a process that imports one has it in its address space.
+MAPPED = ("pandas", "sklearn", "scipy", "pyarrow", "polars", "xgboost", "catboost", "deltalake")
+PSS_MEGABYTES = 130
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A workspace whose gateway will serve a LightGBM model, and a pipeline as a graph."""
+    random = np.random.default_rng(2)
+    matrix = random.integers(0, 40, (400, 2)) / 2
+    target = (matrix[:, 0] * matrix[:, 1] > 100).astype(int)
+    sample = {"a": matrix[:, 0], "b": matrix[:, 1]}
+    folder = tmp_path_factory.mktemp("light") / "ws"
+    routes = {}
+    with ms.open(folder) as ws:
+        for library, runtime in (("lightgbm", "lightgbm"), ("sklearn", "onnx")):
+            version = ws.models.save(library, booster(library, matrix, target), sample=sample)
+            package = ws.registry.packages.open(library, version.number)
+            assert package.manifest.runtime == runtime
+            champion = Variant(name="champion", model=version.package, version="1")
+            routes[library] = Route(variants=(champion,))
+    (folder / "serving").mkdir()
+    write_routes(folder / "serving", RouteTable(routes=routes))
+    return folder
+
+
+def ask(gateway, endpoint):
+    body = {"inputs": {"a": [1.5, 7.0], "b": [2.0, 19.0]}}
+    status, data = gateway.send(
+        "POST", f"/endpoints/{endpoint}/invocations", json.dumps(body).encode()
+    )
+    assert status == 200, data
+    return json.loads(data)["predictions"]
+
+
+def test_a_gateway_process_is_small_and_holds_no_training_library(saved):
+    """Two models served over the wire: no pandas, scikit-learn, SciPy or pyarrow in its memory,
+    nor a table engine; and less of it than 130 MB.
+    """
+    running = CommandGateway(saved)
+    try:
+        for endpoint in ("lightgbm", "sklearn"):
+            assert len(ask(running, endpoint)) == 2
+        held = mapped(running.process.pid)
+        assert {"numpy", "lightgbm", "onnxruntime"} <= held
+        assert not {*MAPPED, "duckdb"} & held
+        assert pss_megabytes(running.process.pid) < PSS_MEGABYTES
+    finally:
+        assert running.stop() == 0
+
+
+def test_a_gateway_is_ready_at_once(saved):
+    """Within a second on a machine that imports numpy in a tenth; on a slower one in proportion."""
+
+    def cost(command):
+        best = 60.0
+        for _ in range(3):
+            began = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    numpy = cost([sys.executable, "-c", "import numpy"])
+    ready = []
+    for _ in range(3):
+        began = time.perf_counter()
+        running = CommandGateway(saved)
+        ready.append(time.perf_counter() - began)
+        assert running.stop() == 0
+    assert min(ready) < 10 * max(numpy, 0.1)
