@@ -23,6 +23,7 @@ from mainspring.registry.facts import DataUsed, Measured, Purpose, Verdict
 from mainspring.registry.types import ANYTHING, Because
 from mainspring.testing.workspace import memory_ports
 from mainspring.tracking import Batch, DatasetInput, Point, Tracking
+from mainspring.tracking.traces_types import Assessment, Event, Incoming, Span
 from mainspring.tracking.types import Dataset
 
 # OWASP's filter evasion list, shortened to what differs in where a browser would run it.
@@ -158,6 +159,36 @@ def add_model(registry: Registry, run_id: str, name: str = MODEL) -> None:
     registry.versions.judge(name, 1, "rejected", Because(why=MARKUP))
 
 
+def add_trace(tracking: Tracking, experiment: str, number: int = 1) -> str:
+    """A trace whose every text is markup: a root, a child that failed, and one without a parent."""
+    trace_id = f"tr-{number:032x}"
+    told = {
+        "mlflow.spanInputs": {MARKUP_KEY: MARKUP},
+        "mlflow.spanOutputs": MARKUP,
+        "mlflow.spanType": MARKUP,
+        MARKUP_KEY: HIDDEN,
+    }
+    event = Event(name=MARKUP, time_ns=2_000_000, attributes={MARKUP_KEY: MARKUP})
+    spans = [
+        Span(id="a" * 16, name=MARKUP, start_ns=1_000_000, end_ns=9_000_000, attributes=told),
+        Span(
+            id="b" * 16, name=ATTACKS[1], parent="a" * 16, start_ns=2_000_000, end_ns=3_000_000,
+            status="ERROR", message=MARKUP, attributes=told, events=(event,),
+        ),
+        Span(id="c" * 16, name="open", parent="f" * 16, start_ns=4_000_000, attributes=told),
+    ]  # fmt: skip
+    tracking.traces.record(experiment, [Incoming(trace_id, span) for span in spans])
+    tracking.traces.tag(trace_id, {"team": MARKUP, "mlflow.traceName": MARKUP})
+    tracking.assessments.create(
+        trace_id,
+        Assessment(
+            id=f"a-{number}", name=MARKUP_KEY, kind="feedback", value=MARKUP, rationale=MARKUP,
+            created_ms=5, updated_ms=5,
+        ),
+    )  # fmt: skip
+    return trace_id
+
+
 def fill(found: Site) -> list[str]:
     """Stores one of everything; the addresses of the pages that show it."""
     from mainspring._entrypoints.ui.rendering import address
@@ -170,6 +201,7 @@ def fill(found: Site) -> list[str]:
     ]
     running = found.tracking.runs.create(experiment, name="running", start_ms=99_000).id
     add_model(found.registry, run_ids[0])
+    trace = add_trace(found.tracking, experiment)
     return [
         address("", experiment=experiment),
         address("", experiment=experiment, filter=MARKUP),
@@ -193,6 +225,11 @@ def fill(found: Site) -> list[str]:
         address("models", MODEL, alias=MARKUP_ALIAS),
         address("models", MODEL, 1),
         address("models", MODEL, 3),
+        "/traces",
+        address("traces", experiment=experiment),
+        address("traces", experiment=experiment, filter=MARKUP),
+        address("traces", trace),
+        address("traces", trace, span="c" * 16),
         "/components",
         "/no/such/page/<script>alert(1)</script>",
     ]

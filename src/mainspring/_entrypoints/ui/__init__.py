@@ -16,6 +16,7 @@ from mainspring._entrypoints.ui.models import ModelPages
 from mainspring._entrypoints.ui.rendering import HTML, encode_error
 from mainspring._entrypoints.ui.runs import RunPages
 from mainspring._entrypoints.ui.runs_table import RunsTablePages
+from mainspring._entrypoints.ui.traces import TracePages
 from mainspring.governance.service import Record
 from mainspring.registry import Registry
 from mainspring.tracking import Tracking
@@ -28,6 +29,7 @@ def pages_mount(tracking: Tracking, registry: Registry, record: Record) -> Mount
         *RunPages(tracking, registry, record).routes(),
         *ArtifactPages(tracking).routes(),
         *ComparePages(tracking).routes(),
+        *TracePages(tracking).routes(),
         *ModelPages(registry, record).routes(),
         *component_routes(),
         *asset_routes(),

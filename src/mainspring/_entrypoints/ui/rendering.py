@@ -13,6 +13,7 @@ from mainspring._entrypoints._http import Request, Response
 from mainspring._entrypoints._http.errors import status_of
 from mainspring._entrypoints.ui import literal
 from mainspring._entrypoints.ui.assets import asset
+from mainspring._entrypoints.ui.waterfall import lasted
 from mainspring.core.errors import MainspringError
 
 HTML: Final = "text/html; charset=utf-8"
@@ -54,6 +55,7 @@ def _environment() -> Environment:
     environment.filters.update(
         breakable=literal.breakable,
         exact=literal.exact,
+        lasted=lasted,
         moment=literal.moment,
         number=literal.number,
         prose=literal.prose,

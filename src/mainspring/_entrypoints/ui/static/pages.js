@@ -4,6 +4,24 @@
 (() => {
   const drawn = new Map();
 
+  // MLflow's clients print links to pages of MLflow's own server: #/experiments/1/runs/ID.
+  const place = (text) => encodeURIComponent(decodeURIComponent(text));
+  const linked = [
+    [/^#\/experiments\/[^/?]+\/runs\/([^/?]+)/, (found) => `/runs/${place(found[1])}`],
+    [/^#\/experiments\/([^/?]+)\/traces/, (found) => `/traces?experiment=${place(found[1])}`],
+    [/^#\/experiments\/([^/?]+)/, (found) => `/?experiment=${place(found[1])}`],
+    [/^#\/models\/([^/?]+)\/versions\/(\d+)/, (found) => `/models/${place(found[1])}/${found[2]}`],
+    [/^#\/models\/([^/?]+)/, (found) => `/models/${place(found[1])}`],
+  ];
+  const follow = () => {
+    for (const [pattern, there] of linked) {
+      const found = location.pathname === "/" && pattern.exec(location.hash);
+      if (found) return location.replace(there(found));
+    }
+  };
+  addEventListener("hashchange", follow);
+  follow();
+
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   const plain = (value) => {
