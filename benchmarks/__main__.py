@@ -34,7 +34,7 @@ def main() -> int:
 
 def machine() -> None:
     """What the figures were taken on."""
-    found = [f"{n} {metadata.version(n)}" for n in ("mainspring", "granian", "numpy", "lightgbm")]
+    found = [f"{n} {metadata.version(n)}" for n in ("mainspring", "httptools", "numpy", "lightgbm")]
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
     print(f"{', '.join(found)}; load before: {load}\n")

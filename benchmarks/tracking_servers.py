@@ -105,9 +105,6 @@ class Nothing:
         run = {"info": info, "data": {}}
         self.run = json.dumps({"run": run, "run_info": info}).encode()
 
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        pass
-
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         if scope.method != "GET":
             await protocol()
@@ -116,20 +113,12 @@ class Nothing:
 
 
 async def answer(port: int) -> None:
-    from granian.constants import HTTPModes, Interfaces
-    from granian.server.embed import Server
+    from mainspring._entrypoints._http.listening import Listener
 
-    nothing = Server(
-        Nothing(),
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.RSGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_enabled=False,
-    )
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, nothing.stop)
-    await nothing.serve()
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    Listener(Nothing(), "127.0.0.1", port).start()
+    await told.wait()
 
 
 if __name__ == "__main__":

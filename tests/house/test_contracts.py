@@ -22,7 +22,7 @@ FORBIDDEN_AT_START = {
     "lightgbm",
     "starlette",
     "fastapi",
-    "granian",
+    "httptools",
     "uvicorn",
 }
 # One library, one door: the folders below src/mainspring that may import it. numpy is the language
@@ -33,8 +33,8 @@ DOORS = {
     "deltalake": {"_adapters/delta"},
     "duckdb": {"_adapters/delta", "_adapters/duckdb"},
     "google": {"_entrypoints/inference"},
-    "granian": {"_entrypoints/_http", "_entrypoints/inference"},
     "grpc": {"_entrypoints/inference"},
+    "httptools": {"_entrypoints/_http"},
     "jinja2": {"_entrypoints/ui"},
     "lightgbm": {"_adapters/lightgbm"},
     "markupsafe": {"_entrypoints/ui"},
@@ -50,6 +50,7 @@ DOORS = {
     "skl2onnx": {"_adapters/onnx"},
     "skops": {"_adapters/skops"},
     "sqlite3": {"_adapters/sqlite"},
+    "torch": {"_adapters/torch"},
     "xgboost": {"_adapters/xgboost"},
 }
 FREE = {"msgspec", "numpy", "mainspring", "arro3"}

@@ -146,7 +146,7 @@ def test_control_characters_never_reach_the_terminal(project, cli):
 
 
 LISTINGS = [(noun, verb) for noun, verb in verbs() if verb == "ls"]
-HEAVY = {"numpy", "duckdb", "deltalake", "sklearn", "lightgbm", "granian", "jinja2", "pandas"}
+HEAVY = {"numpy", "duckdb", "deltalake", "sklearn", "lightgbm", "httptools", "jinja2", "pandas"}
 
 
 @pytest.mark.parametrize(("noun", "verb"), LISTINGS)

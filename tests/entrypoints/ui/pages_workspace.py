@@ -95,7 +95,6 @@ def site() -> Iterator[Site]:
         registry = open_registry(ports.database, store, ports.clock, ports.objects)
         record = Record(ports.database, SqlEventLog)
         application = Application([pages_mount(tracking, registry, record)], Doors())
-        application.__rsgi_init__(None)
         try:
             yield Site(application, tracking, registry)
         finally:

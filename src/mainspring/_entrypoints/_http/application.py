@@ -8,7 +8,6 @@ waiting clients hold no thread; all others run in a bounded pool.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Coroutine, Iterator, Sequence
@@ -27,7 +26,6 @@ from mainspring.core.errors import Broken, Invalid, MainspringError, NotFound, T
 THREADS: Final = 24
 STREAMS: Final = 64
 MAX_WAITING: Final = 4096
-COLLECT_AFTER: Final = (100_000, 20, 20)  # Python's own are (700, 10, 10)
 _ONCE: Final = ("host", "content-length", "authorization", "origin", "content-type")
 _STREAM_CHUNK_TIMEOUT_SECONDS: Final = 120
 
@@ -65,11 +63,6 @@ class Application:
         # Apart, so that slow uploads and downloads hold up nobody else.
         self._streams = ThreadPoolExecutor(STREAMS, thread_name_prefix="mainspring-stream")
         self._waiting = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        _spare_the_collector()
 
     def close(self) -> None:
         """Finishes what the threads are doing."""
@@ -116,7 +109,9 @@ class Application:
                 limit_bytes=route.body_limit_bytes,
             )
         elif method not in {"GET", "HEAD"}:
-            request.body = await _in_time(bodies.read(protocol, headers, route.body_limit_bytes))
+            reading = bodies.read(protocol, headers, route.body_limit_bytes)
+            whole = getattr(protocol, "complete", False)  # our own server knows; others may not
+            request.body = await (reading if whole else _in_time(reading))
             if request.body:
                 check_content_type(route, method, headers.get("content-type"))
         return await self._handle(route, request)
@@ -182,18 +177,6 @@ class Application:
         loop = asyncio.get_running_loop()
         while chunk := await loop.run_in_executor(self._streams, next, body, b""):
             await asyncio.wait_for(transport.send_bytes(chunk), _STREAM_CHUNK_TIMEOUT_SECONDS)
-
-
-def _spare_the_collector() -> None:
-    """Has the garbage collector look for cycles a hundred times more rarely.
-
-    Requests make no cycles to speak of, yet every few hundred rows of a large answer would have
-    the collector walk over them: a read of 100,000 rows took twice its time. What was loaded
-    until now is never looked at again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _in_time(reading: Coroutine[Any, Any, bytes]) -> bytes:

@@ -11,7 +11,7 @@ from mainspring.core.errors import Invalid, Unavailable
 
 # What answering takes at all; what a gateway takes beside it; what each runtime adds.
 ANSWERING: Final = ("msgspec", "numpy")
-GATEWAY: Final = (*ANSWERING, "granian")
+GATEWAY: Final = (*ANSWERING, "httptools")
 RUNTIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "catboost": ("catboost",),
     "constant": (),
@@ -19,6 +19,7 @@ RUNTIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "linear": (),
     "onnx": ("onnxruntime",),
     "skops": ("scikit-learn", "skops"),
+    "torch": ("torch",),
     "xgboost": ("xgboost",),
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
