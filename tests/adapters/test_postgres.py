@@ -94,6 +94,9 @@ def test_values_are_what_sqlite_gives(table):
     table.write(lambda tx: tx.many(INSERT, [(2**62,), (True,)]))
     assert table.read(lambda db: db.one("SELECT sum(n) FROM t")) == (2**62 + 1,)
     assert table.read(lambda db: db.one("SELECT avg(n) FROM t WHERE n = 1")) == (1,)
+    assert table.read(lambda db: db.one("SELECT avg(n) + 0.5 FROM t WHERE n = 1")) == (1.5,)
+    kinds = "SELECT CAST(-0.1 AS DOUBLE PRECISION), sum(-n), CAST(3 AS SMALLINT), NULL, 'é' FROM t"
+    assert table.read(lambda db: db.one(kinds)) == (-0.1, -(2**62) - 1, 3, None, "é")
     table.write(lambda tx: tx.run("CREATE TABLE b (x BYTEA, y TEXT)"))
     table.write(lambda tx: tx.run("INSERT INTO b VALUES (?, ?)", (b"\x00\xff", "é")))
     assert table.read(lambda db: db.one("SELECT x, y FROM b")) == (b"\x00\xff", "é")
@@ -202,9 +205,9 @@ def test_an_unknown_commit_is_looked_up(table):
             self.connection = connection
             self.before = before
 
-        def execute(self, sql, *values):
+        def execute(self, sql, *values, **options):
             if sql != "COMMIT":
-                return self.connection.execute(sql, *values)
+                return self.connection.execute(sql, *values, **options)
             if not self.before:
                 self.connection.execute(sql)
             self.connection.close()

@@ -86,7 +86,7 @@ def test_a_thousand_loggers_lose_nothing_and_wait_for_nobody(tmp_path):
     database = sqlite3.connect(next(tmp_path.rglob("mainspring.db")))
     try:
         sql = (
-            "SELECT r.uuid, COUNT(*), COUNT(DISTINCT m.step), MAX(m.step) FROM metrics m "
+            "SELECT r.uuid, COUNT(*), COUNT(DISTINCT m.step), MAX(m.step) FROM metric_rows m "
             "JOIN runs r ON r.id = m.run GROUP BY r.uuid"
         )
         found = {uuid: tuple(counts) for uuid, *counts in database.execute(sql)}

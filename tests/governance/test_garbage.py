@@ -29,7 +29,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 def run_with(workspace: Workspace, data: bytes, experiment: str = "0") -> str:
     run = workspace.tracking.runs.create(experiment)
-    batch = Batch(points=(Point("m", 1.0, 0, 0),), params=(("p", "1"),))
+    many = tuple(Point("many", 1.0, step, 0) for step in range(50))
+    batch = Batch(points=(Point("m", 1.0, 0, 0), *many), params=(("p", "1"),))
     workspace.tracking.runs.log(run.id, batch).result()
     workspace.tracking.artifacts.put(f"{experiment}/{run.id}/artifacts/data.bin", data)
     return run.id
@@ -56,7 +57,8 @@ def test_a_deleted_run_goes_with_its_bytes_and_nothing_else(workspace: Workspace
         workspace.tracking.runs.get(gone)
     assert workspace.objects.get(sha256(b"shared")) == b"shared"
     assert workspace.tracking.runs.get(kept).params == {"p": "1"}
-    assert [rows(workspace, table) for table in ("runs", "metrics", "latest")] == [1, 1, 1]
+    tables = ("runs", "metric_rows", "metric_blocks", "latest")
+    assert [rows(workspace, table) for table in tables] == [1, 1, 1, 2]
     assert [entry.name for entry in workspace.tracking.artifacts.entries("0")] == [kept]
     assert workspace.governance.verify().ok
 

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-import math
 from array import array
+from math import isnan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tracking_workspace import Counting
 
 from mainspring.core.errors import Broken
-from mainspring.tracking import Batch, Point, Tracking
-from mainspring.tracking.columns import HEAD, Columns, pack, unpack
+from mainspring.tracking.columns import HEAD, Columns, columns_of, pack, unpack
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 ROWS = st.lists(st.tuples(WHOLE, WHOLE, st.floats()), max_size=20)
-LONG = 6_000
 
 
 def columns(rows: list[tuple[int, int, float]]) -> Columns:
@@ -49,41 +46,12 @@ def test_other_bytes_are_refused(data: bytes) -> None:
     assert caught.value.code == "tracking.bad_points"
 
 
-def test_a_history_that_was_read_is_kept_until_it_grows(tracking: Tracking) -> None:
-    """The next who asks gets it without reading the points; a new one, also between, is seen."""
-    run = tracking.runs.create("0")
-
-    def log(*points: Point) -> None:
-        tracking.runs.log(run.id, Batch(points=points), most_points=2 * LONG).result()
-
-    def read() -> tuple[int, Columns]:
-        def work(reader: object) -> tuple[int, Columns]:
-            counting = Counting(reader)
-            place = tracking.runs.store.place(counting, run.id)
-            assert place is not None
-            found = tracking.runs.store.history(counting, place, "m", after=None, limit=10**6)
-            return counting.rows, found
-
-        return tracking.runs.database.read(work)
-
-    log(*(Point("m", i / 7, 2 * i, i) for i in range(LONG)))
-    first_rows, first = read()
-    assert first_rows >= LONG
-    again_rows, again = read()
-    assert again_rows < 10
-    assert again == first
-    log(Point("m", 8.0, 2 * LONG, LONG - 1), Point("m", 9.0, 2 * LONG + 1, LONG))
-    more_rows, more = read()
-    assert more_rows < 10
-    assert more.points("m")[:-2] == first.points("m")
-    assert more.values[-2:].tolist() == [8.0, 9.0]
-    log(Point("m", 7.0, 3 * LONG, 0))  # a later step, an earlier time
-    early_rows, early = read()
-    assert early_rows > LONG
-    assert early.values[:2].tolist() == [0.0, 7.0]
-    log(Point("m", math.nan, 5, 2))
-    rows, grown = read()
-    assert rows > LONG
-    assert grown.times_ms[:6].tolist() == [0, 0, 1, 2, 2, 3]
-    assert math.isnan(grown.values[4])
-    assert grown.first(2).steps.tolist() == [0, 3 * LONG]
+@given(ROWS)
+def test_points_in_order_are_columns_and_back(rows: list[tuple[int, int, float]]) -> None:
+    """Ordered points become columns and the same points again; those after one are the rest."""
+    points = sorted({(t, s, 0.0 if isnan(v) else v, int(isnan(v))) for s, t, v in rows})
+    found = columns_of(points)
+    assert found.rows() == points
+    for place, point in enumerate(points):
+        assert found.ordered(place) == point
+        assert found.after(point).rows() == points[place + 1 :]

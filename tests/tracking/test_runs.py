@@ -221,7 +221,7 @@ def test_a_deleted_experiment_takes_its_runs_along(tracking: Tracking) -> None:
 
 
 def test_logging_takes_a_fixed_number_of_statements(tracking: Tracking) -> None:
-    """One point or a thousand: three statements once the names are known."""
+    """One point: three statements once the names are known. A thousand: two more at most."""
     run = tracking.runs.create("0")
     store = tracking.runs.store
 
@@ -237,10 +237,13 @@ def test_logging_takes_a_fixed_number_of_statements(tracking: Tracking) -> None:
 
     one = Batch(points=(Point("m", 1.0, 0, 0),))
     many = Batch(points=tuple(Point(f"m{i % 10}", 1.0, i, 0) for i in range(1000)))
+    more = Batch(points=tuple(Point(f"m{i % 10}", 1.0, i, 1) for i in range(1000)))
+    wide = Batch(points=tuple(Point(f"w{i}", 1.0, i, 1) for i in range(1000)))
     terms = Batch(params=tuple((f"p{i}", "x") for i in range(90)), tags=(("t", "x"),))
-    for batch in (one, many, terms):
+    for batch in (one, many, wide, terms):
         tracking.runs.log(run.id, batch).result()
-    assert (calls(one), calls(many), calls(terms)) == (3, 3, 4)
+    assert (calls(one), calls(wide), calls(terms)) == (3, 3, 4)
+    assert (calls(more), calls(many)) == (4, 5)  # as blocks; sent again, as rows
 
 
 def test_beginning_and_ending_a_run_is_a_fixed_number_of_statements(tracking: Tracking) -> None:

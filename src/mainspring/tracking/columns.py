@@ -13,8 +13,12 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import repeat
-from typing import Final, NamedTuple
+from math import isnan
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from mainspring.core.errors import Broken
 from mainspring.tracking.types import Point
@@ -23,6 +27,9 @@ MEDIA_TYPE: Final = "application/vnd.mainspring.points"
 HEAD: Final = struct.Struct("<4sIQ")
 MARK: Final = b"MSPT"
 FORMAT: Final = 1
+Ordered = tuple[int, int, float, int]
+"""A point as it is ordered: time, step, value (0 for NaN), and 1 for NaN."""
+_NAN: Final = float("nan")
 
 
 class Columns(NamedTuple):
@@ -38,6 +45,29 @@ class Columns(NamedTuple):
             return self
         return Columns(self.steps[:count], self.times_ms[:count], self.values[:count])
 
+    def after(self, point: Ordered) -> Columns:
+        """The points that come after one in order."""
+        start = bisect_right(range(len(self.steps)), point, key=self.ordered)
+        return Columns(self.steps[start:], self.times_ms[start:], self.values[start:])
+
+    def ordered(self, place: int) -> Ordered:
+        """The point at a place, as it is ordered."""
+        value = self.values[place]
+        nan = isnan(value)
+        return (self.times_ms[place], self.steps[place], 0.0 if nan else value, int(nan))
+
+    def rows(self) -> list[Ordered]:
+        """All points, as they are ordered."""
+        if any(map(isnan, self.values)):
+            return list(map(self.ordered, range(len(self.steps))))
+        return list(zip(self.times_ms, self.steps, self.values, repeat(0), strict=False))
+
+    def extend(self, more: Columns) -> None:
+        """Puts the points of a later part behind these."""
+        self.steps.extend(more.steps)
+        self.times_ms.extend(more.times_ms)
+        self.values.extend(more.values)
+
     def __add__(self, more: object) -> Columns:
         """These points and then those of another part of the same history."""
         if not isinstance(more, Columns):
@@ -50,6 +80,20 @@ class Columns(NamedTuple):
         """The points one by one, made without a Python call for each."""
         fields = zip(repeat(key), self.values, self.steps, self.times_ms, strict=False)
         return tuple(map(tuple.__new__, repeat(Point), fields))
+
+
+def nothing() -> Columns:
+    """Columns without a point, to be extended."""
+    return Columns(array("q"), array("q"), array("d"))
+
+
+def columns_of(rows: Sequence[Ordered | tuple[Any, ...]]) -> Columns:
+    """Points in order as columns, without a Python call for each unless one is NaN."""
+    values = array("d", map(itemgetter(2), rows))
+    if any(map(itemgetter(3), rows)):
+        values = array("d", [_NAN if row[3] else row[2] for row in rows])
+    steps = array("q", map(itemgetter(1), rows))
+    return Columns(steps, array("q", map(itemgetter(0), rows)), values)
 
 
 def pack(columns: Columns) -> bytes:

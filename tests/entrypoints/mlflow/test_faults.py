@@ -61,5 +61,5 @@ def test_a_thousand_loggers_at_once(tmp_path: Path) -> None:
         assert {status for found in statuses for status in found} == {200}
         assert resident_mb(process.pid) < 256
     with closing(sqlite3.connect(next(tmp_path.rglob("mainspring.db")))) as database:
-        assert database.execute("SELECT COUNT(*) FROM metrics").fetchone() == (loggers * each,)
+        assert database.execute("SELECT COUNT(*) FROM metric_rows").fetchone() == (loggers * each,)
         assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)

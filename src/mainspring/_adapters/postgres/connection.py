@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
 import psycopg
 from psycopg import errors
 from psycopg.adapt import Buffer, Dumper, Loader
+from psycopg.pq import Format
+from psycopg.types.numeric import NumericBinaryLoader
 
 from mainspring._adapters.sql import events
 from mainspring._adapters.sql.writer import check_statement
@@ -35,9 +38,13 @@ _DAMAGED: Final = (errors.IoError, errors.DataCorrupted, errors.IndexCorrupted)
 class _WholeNumbers(Loader):
     """Sums of integers as integers: PostgreSQL calls them numeric."""
 
+    format = Format.BINARY
+
     def load(self, data: Buffer) -> int | float:
-        text = bytes(data).decode()
-        return int(text) if text.lstrip("-").isdigit() else float(text)
+        number: Decimal = self._loader.load(data)
+        return int(number) if number.as_tuple().exponent == 0 else float(number)
+
+    _loader = NumericBinaryLoader(psycopg.adapters.types["numeric"].oid)
 
 
 class _Flags(Dumper):
@@ -134,7 +141,8 @@ class PostgresReader:
 
     def _execute(self, sql: str, values: Values) -> psycopg.Cursor[Row]:
         text: Any = in_its_words(sql)
-        return self.connection.execute(text, tuple(values))
+        # As text, bytes come in hexadecimal, twice as long and three times as slow.
+        return self.connection.execute(text, tuple(values), binary=True)
 
 
 class PostgresTransaction(PostgresReader):

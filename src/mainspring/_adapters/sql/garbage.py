@@ -30,7 +30,14 @@ _MODELS: Final = (
 )
 # An upload counts as abandoned a day after its last part came.
 _UPLOADS: Final = f"SELECT u.id, '', (u.touched_ms + {1000 * ABANDONED_SECONDS}) * 1000 FROM uploads u WHERE 1 = 1"
-_OF_RUN: Final = ("metrics", "latest", "run_terms", "run_datasets", "run_models")
+_OF_RUN: Final = (
+    "metric_rows",
+    "metric_blocks",
+    "latest",
+    "run_terms",
+    "run_datasets",
+    "run_models",
+)
 
 
 class _Model(msgspec.Struct):

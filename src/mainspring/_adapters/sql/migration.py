@@ -7,10 +7,12 @@ and recorded or not begun: running again goes on with the first that is missing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Final
 
+from mainspring._adapters.sql.tracking_blocks import pack_long
 from mainspring.core.errors import Broken
 from mainspring.ports.database import Transaction
 
@@ -25,6 +27,10 @@ WORDS = {
         "blob": "BYTEA",
         "clustered": "",
     },
+}
+# What a migration does to stored values that statements cannot, after its statements.
+AFTERWARDS: Final[Mapping[str, Callable[[Transaction], None]]] = {
+    "0010_metric_blocks.sql": pack_long
 }
 LEDGER = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, digest TEXT NOT NULL)"
 
@@ -96,5 +102,7 @@ def apply_next(tx: Transaction, dialect: str) -> bool:
         return False
     for statement in todo[0].statements(dialect):
         tx.run(statement)
+    if afterwards := AFTERWARDS.get(todo[0].name):
+        afterwards(tx)
     tx.run("INSERT INTO migrations (name, digest) VALUES (?, ?)", (todo[0].name, todo[0].digest))
     return True

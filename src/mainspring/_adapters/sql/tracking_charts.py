@@ -1,11 +1,14 @@
-"""Series by step in SQL: ranges of the clustered metric table."""
+"""Series by step in SQL: of whole histories, part by part."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
+from operator import itemgetter
 
-from mainspring._adapters.sql.fields import Fields, chunks, marks
+from mainspring._adapters.sql.fields import Fields, marks
 from mainspring._adapters.sql.tracking_experiments import experiment_number
+from mainspring._adapters.sql.tracking_histories import parts
 from mainspring.ports.database import Reader
 from mainspring.tracking.ports import Place
 from mainspring.tracking.types import Dataset, Point
@@ -23,28 +26,26 @@ class SqlCharts:
         field = self._field(reader, key)
         if field is None:
             return []
-        where = " AND step BETWEEN ? AND ?" if span else ""
-        rows = reader.all(
-            f"SELECT DISTINCT step FROM metrics WHERE run = ? AND field = ?{where} ORDER BY step",
-            (place.number, field, *(span or ())),
-        )
-        return [row[0] for row in rows]
+        found: set[int] = set()
+        for part in parts(reader, (place.number, field)):
+            found.update(part.steps)
+        if span is not None:
+            found = {step for step in found if span[0] <= step <= span[1]}
+        return sorted(found)
 
     def points_at(
         self, reader: Reader, place: Place, key: str, steps: Sequence[int]
     ) -> list[Point]:
         field = self._field(reader, key)
-        found: list[Point] = []
-        for part in chunks(steps) if field is not None else ():
-            rows = reader.all(
-                "SELECT value, nan, step, time_ms FROM metrics WHERE run = ? AND field = ? "
-                f"AND step IN ({marks(part)}) ORDER BY step, time_ms, value",
-                (place.number, field, *part),
-            )
-            found += [
-                Point(key, float("nan") if row[1] else row[0], row[2], row[3]) for row in rows
-            ]
-        return found
+        if field is None or not steps:
+            return []
+        wanted = set(steps)
+        found: list[tuple[int, int, float]] = []
+        for part in parts(reader, (place.number, field)):
+            rows = zip(part.steps, part.times_ms, part.values, strict=True)
+            found += compress(rows, map(wanted.__contains__, part.steps))
+        found.sort(key=itemgetter(0, 1))  # of one step and time they are in order already
+        return [Point(key, value, step, time_ms) for step, time_ms, value in found]
 
     def datasets(
         self, reader: Reader, experiment_ids: Sequence[str], limit: int

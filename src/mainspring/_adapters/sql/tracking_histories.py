@@ -1,102 +1,98 @@
-"""A metric's points in SQL, in columns; long ones are kept in memory for the next who asks.
-
-Points are added and never changed, and go only with their whole run. So columns that were read
-once are still true when the table holds as many points up to their last step, which it counts ten
-times faster than it hands them out; those of later steps are read and put behind them.
-"""
+"""Reads of a metric's points in order, in columns: block by block, merged with the loose rows."""
 
 from __future__ import annotations
 
-import threading
-from array import array
-from collections import OrderedDict
-from collections.abc import Sequence
-from operator import itemgetter
-from typing import Any, Final
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final
 
-from mainspring.ports.database import Reader, Row
-from mainspring.tracking.columns import Columns
-from mainspring.tracking.ports import Place
+from mainspring._adapters.sql.tracking_blocks import (
+    BLOCK,
+    Block,
+    Series,
+    block_at,
+    blocks_after,
+    rows_after,
+)
+from mainspring.ports.database import Reader
+from mainspring.tracking.columns import Columns, Ordered, columns_of, nothing
 
-WHOLE: Final = 100_000  # points of one metric that are sorted in memory
-LONG: Final = 5_000
-MOST_KEPT: Final = 1_000_000  # points, of 24 bytes
-_HISTORY: Final = "SELECT time_ms, step, value, nan FROM metrics WHERE run = ? AND field = ?"
-_COUNT: Final = "SELECT COUNT(*) FROM metrics WHERE run = ? AND field = ?"
-_NAN: Final = float("nan")
-_Key = tuple[int, str, int]  # a run's number may come again, its identifier does not
+MOST: Final = 64  # blocks of one statement: 1.5 MB as a rule
+MOST_ROWS: Final = 16 * BLOCK  # of one statement
 
 
-class Histories:
-    """Reads of histories. Concurrency: any thread may read."""
+def read(reader: Reader, series: Series, *, after: Ordered | None = None, limit: int) -> Columns:
+    """At most so many points by time, step and value, after the given one of those."""
+    found = nothing()
+    for part in parts(reader, series, after=after, limit=limit):
+        found.extend(part)
+        if len(found.steps) >= limit:
+            break
+    return found.first(limit)
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[_Key, Columns] = OrderedDict()
-        self._points = 0
-        self._lock = threading.Lock()
 
-    def read(
-        self, reader: Reader, place: Place, field: int, *, after: Sequence[Any] | None, limit: int
-    ) -> Columns:
-        """Points by time, step and value, after the given one of those."""
-        at = (place.number, field)
-        if after is None:
-            key = (place.number, place.run_id, field)
-            kept = self._grown(reader, key)
-            if kept is not None:
-                return kept.first(limit)
-            # Steps and times mostly rise together, and this order is the table's own.
-            rows = reader.all(f"{_HISTORY} LIMIT ?", (*at, WHOLE + 1))
-            if len(rows) <= WHOLE:
-                rows.sort()
-                found = _columns(rows)
-                self._keep(key, found)
-                return found.first(limit)
-        where, values = "", list(at)
-        if after:
-            where = " AND time_ms >= ? AND (time_ms, step, value, nan) > (?,?,?,?)"
-            values += [after[0], *after]
-        return _columns(
-            reader.all(
-                f"{_HISTORY}{where} ORDER BY time_ms, step, value, nan LIMIT ?", (*values, limit)
-            )
-        )
+def parts(
+    reader: Reader, series: Series, *, after: Ordered | None = None, limit: int | None = None
+) -> Iterator[Columns]:
+    """The points in order, part by part; a reader who wants only so many says so."""
+    rows = _Rows(reader, series, after, MOST_ROWS if limit is None else min(limit, MOST_ROWS))
+    for block in _blocks(reader, series, after, limit):
+        before = rows.until(block.first, inclusive=False)
+        if before:
+            yield columns_of(before)
+        columns = block.columns()
+        if after is not None and block.first <= after:
+            columns = columns.after(after)
+        among = rows.until(block.last, inclusive=True)
+        yield columns_of(sorted({*columns.rows(), *among})) if among else columns
+    while rest := rows.rest():
+        yield columns_of(rest)
 
-    def _grown(self, reader: Reader, key: _Key) -> Columns | None:
-        """What is kept with what came behind it; None when something came between."""
-        kept = self._kept.get(key)
-        if kept is None:
-            return None
-        at, last = (key[0], key[2]), max(kept.steps)
-        row = reader.one(f"{_COUNT} AND step <= ?", (*at, last))
-        if row is None or row[0] != len(kept.steps):
-            return None
-        rows = reader.all(f"{_HISTORY} AND step > ? LIMIT ?", (*at, last, WHOLE + 1))
-        if not rows:
-            return kept
-        rows.sort()
-        if rows[0][0] < kept.times_ms[-1] or len(kept.steps) + len(rows) > WHOLE:
-            return None
-        found = kept + _columns(rows)
-        self._keep(key, found)
-        return found
 
-    def _keep(self, key: _Key, found: Columns) -> None:
-        if len(found.steps) < LONG:
+def _blocks(
+    reader: Reader, series: Series, after: Ordered | None, limit: int | None
+) -> Iterator[Block]:
+    """The blocks in order, from the one that holds the point; some with each statement."""
+    some = MOST if limit is None else min(MOST, 2 + limit // BLOCK)
+    start = block_at(reader, series, after) if after is not None else None
+    if start is not None:
+        yield start
+    last = start.last if start is not None else after
+    while found := blocks_after(reader, series, last, some):
+        yield from found
+        if len(found) < some:
             return
-        with self._lock:
-            old = self._kept.pop(key, None)
-            self._kept[key] = found
-            self._points += len(found.steps) - (len(old.steps) if old else 0)
-            while self._points > MOST_KEPT:
-                _, gone = self._kept.popitem(last=False)
-                self._points -= len(gone.steps)
+        last = found[-1].last
 
 
-def _columns(rows: Sequence[Row]) -> Columns:
-    """Rows as columns, without a Python call for each: a hundred thousand are one page."""
-    values = array("d", map(itemgetter(2), rows))
-    if any(map(itemgetter(3), rows)):
-        values = array("d", [_NAN if row[3] else row[2] for row in rows])
-    steps = array("q", map(itemgetter(1), rows))
-    return Columns(steps, array("q", map(itemgetter(0), rows)), values)
+class _Rows:
+    """The loose rows, taken from the front; more are read when those at hand do not suffice."""
+
+    def __init__(self, reader: Reader, series: Series, after: Ordered | None, some: int) -> None:
+        self._reader, self._series, self._some = reader, series, some
+        self._found: list[Ordered] = []
+        self._last, self._all = after, False
+        self._more()
+
+    def until(self, point: Ordered, *, inclusive: bool) -> list[Ordered]:
+        """Those before a point, or at it too."""
+        while not self._all and (not self._found or self._found[-1] <= point):
+            self._more()
+        end = bisect_right(self._found, point)
+        if not inclusive and end and self._found[end - 1] == point:
+            end -= 1
+        taken, self._found = self._found[:end], self._found[end:]
+        return taken
+
+    def rest(self) -> list[Ordered]:
+        """The next of those that are left."""
+        if not self._found and not self._all:
+            self._more()
+        taken, self._found = self._found, []
+        return taken
+
+    def _more(self) -> None:
+        rows = rows_after(self._reader, self._series, self._last, self._some)
+        self._all = len(rows) < self._some
+        self._last = rows[-1] if rows else self._last
+        self._found = self._found + rows

@@ -1,13 +1,12 @@
 """Runs and what is logged to them, in SQL.
 
 A run's parameters and tags stand whole in its row, so a page of runs is one read per table; the
-same once more as rows of ``run_terms``, to search by. Metric points lie clustered by run, metric
-and step; ``latest`` keeps of each metric the greatest (step, time, value).
+same once more as rows of ``run_terms``, to search by. Metric points lie in blocks and rows (see
+``tracking_blocks``); ``latest`` keeps of each metric the greatest (step, time, value).
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from math import isnan
@@ -17,14 +16,15 @@ from typing import Any, Final
 import msgspec
 
 from mainspring._adapters.sql.fields import Fields, chunks, marks
-from mainspring._adapters.sql.tracking_histories import Histories
+from mainspring._adapters.sql.tracking_histories import read
 from mainspring._adapters.sql.tracking_links import add_datasets, add_models, links_of
 from mainspring._adapters.sql.tracking_models import add_model_points
+from mainspring._adapters.sql.tracking_points import PointWriter
 from mainspring._adapters.sql.tracking_search import search_runs
 from mainspring.core.errors import Conflict
 from mainspring.core.ids import RunId
 from mainspring.ports.database import Reader, Row, Transaction
-from mainspring.tracking.columns import Columns
+from mainspring.tracking.columns import Columns, nothing
 from mainspring.tracking.ports import Hit, Place, RunQuery
 from mainspring.tracking.types import (
     ENDED,
@@ -39,10 +39,6 @@ from mainspring.tracking.types import (
 _PLACE: Final = (
     "SELECT r.id, r.uuid, r.experiment, r.shelf, r.start_ms, e.state FROM runs r "
     "JOIN experiments e ON e.id = r.experiment WHERE r.uuid = ?"
-)
-_POINT: Final = (
-    "INSERT INTO metrics (run, field, step, time_ms, value, nan) VALUES (?,?,?,?,?,?) "
-    "ON CONFLICT DO NOTHING"
 )
 _LATEST: Final = (
     "INSERT INTO latest (run, field, shelf, start_ms, value, nan, step, time_ms) "
@@ -76,7 +72,7 @@ class SqlRuns:
     def __init__(self, *, dialect: str, fields: Fields | None = None) -> None:
         self._dialect = dialect
         self._fields = fields or Fields()
-        self._histories = Histories()
+        self._points = PointWriter()
 
     def add(self, tx: Transaction, run: Run) -> Mapping[str, int]:
         experiment = int(run.experiment_id)
@@ -182,8 +178,9 @@ class SqlRuns:
     ) -> Columns:
         field = self._fields.existing(reader, [f"m:{key}"]).get(f"m:{key}")
         if field is None:
-            return Columns(array("q"), array("q"), array("d"))
-        return self._histories.read(reader, place, field, after=after, limit=limit)
+            return nothing()
+        start = (after[0], after[1], after[2], after[3]) if after else None
+        return read(reader, (place.number, field), after=start, limit=limit)
 
     def seen(self, tx: Transaction, run_ids: Sequence[str], now_ms: int) -> None:
         for part in chunks(run_ids):
@@ -212,9 +209,9 @@ class SqlRuns:
     ) -> None:
         fields = {name[2:]: number for name, number in numbers.items() if name[0] == "m"}
         rows = _rows(place.number, points, fields)
-        tx.many(_POINT, rows)
         # Equal in run and field, rows compare by step, time and value: the last is the greatest.
         rows.sort()
+        self._points.add(tx, place.number, rows)
         greatest = dict(zip(map(itemgetter(1), rows), rows, strict=True))
         tx.many(
             _LATEST,
@@ -283,7 +280,7 @@ class SqlRuns:
 
 
 def _rows(run: int, points: Sequence[Point], fields: Mapping[str, int]) -> list[Row]:
-    """Points as rows of ``metrics``, without a Python call for each unless one is NaN."""
+    """Points as (run, field, step, time, value, nan), without a Python call for each unless one is NaN."""
     keys, values, steps, times = (list(map(itemgetter(place), points)) for place in range(4))
     nans: Iterable[int] = repeat(0)
     if any(map(isnan, values)):

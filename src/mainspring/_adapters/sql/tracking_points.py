@@ -1,0 +1,197 @@
+"""Writing of metric points: many at once as a block, single ones as rows until they are many.
+
+What is packed is packed in the transaction that brings the points, and the work of it is bounded by
+what it brings: a block's points for each block's points that come. Where points come in order (and
+a little out of it, for the newest rows wait) each is moved once. Where they come in no order, a
+share of them stays as rows, which a reader merges.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from mainspring._adapters.sql.fields import chunks
+from mainspring._adapters.sql.tracking_blocks import (
+    BLOCK,
+    Series,
+    add_blocks,
+    apart,
+    block_at,
+    blocks_after,
+    blocks_of,
+    count_rows,
+    newest_sizes,
+    remove_blocks,
+    remove_rows,
+    rows_after,
+)
+from mainspring.ports.database import Row, Transaction
+from mainspring.tracking.columns import Ordered, columns_of, nothing
+
+MOST_KNOWN: Final = 20_000  # series whose counts are remembered
+_AT_ONCE: Final = 100  # metrics asked for in one statement
+_GOLDEN: Final = 0.6180339887498949
+_ROW: Final = (
+    "INSERT INTO metric_rows (run, field, step, time_ms, value, nan) VALUES (?,?,?,?,?,?) "
+    "ON CONFLICT DO NOTHING"
+)
+_in_order = itemgetter(3, 2, 4, 5)
+
+
+class Sizes(NamedTuple):
+    """When points are packed; tests take smaller ones."""
+
+    block: int = BLOCK  # points that rows are packed at
+    piece: int = 16  # points of one metric in one batch that are worth a block
+    pieces: int = 16  # such blocks that come before the small ones among them are made one
+    first: int = 64  # points of a metric that come before its rows are counted
+
+
+class _Due:
+    """What one process remembers of a series: a guess, for others write too and work is undone."""
+
+    __slots__ = ("last", "pieces", "rows")
+
+    def __init__(self, rows: int, pieces: int) -> None:
+        self.rows, self.pieces = rows, pieces
+        self.last: Ordered | None = None
+
+
+class PointWriter:
+    """Stores points. Concurrency: in the database's writer only."""
+
+    def __init__(self, sizes: Sizes = Sizes()) -> None:  # noqa: B008 - frozen
+        self._sizes = sizes
+        self._due: dict[Series, _Due] = {}
+        self._forgotten = 0
+
+    def add(self, tx: Transaction, run: int, rows: Sequence[Row]) -> None:
+        """Stores rows of (run, field, step, time, value, nan), which are in order."""
+        loose: list[Row] = []
+        pieces: dict[int, list[Ordered]] = {}
+        counts: dict[int, int] = {}
+        for field, group in groupby(rows, itemgetter(1)):
+            some = list(group)
+            counts[field] = len(some)
+            if len(some) < self._sizes.piece:
+                loose += some
+            else:
+                pieces[field] = sorted(set(map(_in_order, some)))
+        behind = _behind(tx, run, pieces)
+        loose += [
+            (run, field, step, time_ms, value, nan)
+            for field, some in pieces.items()
+            if field not in behind
+            for time_ms, step, value, nan in some
+        ]
+        if loose:
+            tx.many(_ROW, loose)
+        if behind:
+            parts = [(field, columns_of(pieces[field])) for field in pieces if field in behind]
+            add_blocks(tx, run, parts, 2 * self._sizes.block)
+        self._tidy(tx, run, counts, behind)
+
+    def _tidy(self, tx: Transaction, run: int, counts: Mapping[int, int], behind: set[int]) -> None:
+        """Packs rows and joins small blocks where enough of them have come."""
+        many_rows: dict[int, int] = {}
+        for field, count in counts.items():
+            due = self._due.get((run, field)) or self._new((run, field))
+            if field not in behind:
+                due.rows -= count
+                if due.rows <= 0:
+                    many_rows[field] = count
+                continue
+            due.pieces -= 1
+            if due.pieces <= 0:
+                due.pieces = self._sizes.pieces
+                join_newest(tx, (run, field), self._sizes)
+        if many_rows:
+            self._pack(tx, run, many_rows)
+
+    def _new(self, series: Series) -> _Due:
+        """Counts for a series not seen before, or forgotten since.
+
+        With more series than can be remembered none would ever come to its end, so those that
+        begin anew begin anywhere (multiples of the golden ratio are spread evenly).
+        """
+        sizes = self._sizes
+        rows, pieces = sizes.first, sizes.pieces
+        if len(self._due) >= MOST_KNOWN:
+            self._due.pop(next(iter(self._due)))
+            self._forgotten += 1
+            share = self._forgotten * _GOLDEN % 1.0
+            rows, pieces = 1 + int(share * rows), 1 + int(share * pieces)
+        due = self._due[series] = _Due(rows, pieces)
+        return due
+
+    def _pack(self, tx: Transaction, run: int, came: Mapping[int, int]) -> None:
+        """Packs rows until few are left, or as much was done as may be for the points that came."""
+        block = self._sizes.block
+        moves = {field: 4 + 4 * count // block for field, count in came.items()}
+        counted: dict[int, int] = {}
+        for some in chunks(list(moves)):
+            counted |= count_rows(tx, run, {field: 2 * block * moves[field] for field in some})
+        for field, count in counted.items():
+            due, left = self._due.get((run, field)) or self._new((run, field)), count
+            for _ in range(moves[field]):
+                if left < 2 * block:
+                    break
+                moved, due.last = _move(tx, (run, field), due.last, left - block, block=block)
+                left -= moved
+            due.rows = max(2 * block - left, block)
+
+
+def _behind(tx: Transaction, run: int, pieces: Mapping[int, Sequence[Ordered]]) -> set[int]:
+    """The metrics whose new points can be a block."""
+    spans = [(field, some[0], some[-1]) for field, some in pieces.items()]
+    found: set[int] = set()
+    for start in range(0, len(spans), _AT_ONCE):
+        found |= apart(tx, run, spans[start : start + _AT_ONCE])
+    return found
+
+
+def _move(
+    tx: Transaction, series: Series, last: Ordered | None, most: int, *, block: int
+) -> tuple[int, Ordered]:
+    """Moves the next rows into one place between or inside the blocks; how many, and their last."""
+    most = min(2 * block, most)
+    rows = rows_after(tx, series, last, most)
+    if len(rows) < most:  # from the front again
+        rows = rows_after(tx, series, None, most)
+    before = block_at(tx, series, rows[0])
+    following = blocks_after(tx, series, rows[0], 1)
+    end = bisect_left(rows, following[0].first) if following else len(rows)
+    mine, partner = rows[:end], None
+    if before is not None and (before.last >= rows[0] or end < block // 4):
+        partner = before
+    elif end < block // 4 and following:
+        partner = following[0]
+    found: Iterable[Ordered] = mine
+    if partner is not None:
+        found = sorted({*partner.columns().rows(), *mine})
+        remove_blocks(tx, [partner.id])
+    add_blocks(tx, series[0], [(series[1], columns_of(list(found)))], 2 * block)
+    remove_rows(tx, series, mine[0], mine[-1])
+    return end, mine[-1]
+
+
+def join_newest(tx: Transaction, series: Series, sizes: Sizes) -> None:
+    """Makes one of neighbours among the newest blocks that are small; no point is looked at."""
+    most, group, size = 2 * sizes.block, list[int](), 0
+    for id_, points in [*newest_sizes(tx, series, 3 * sizes.pieces), (0, most)]:
+        small = points < sizes.block // 2
+        if small and size + points <= most:
+            group.append(id_)
+            size += points
+            continue
+        if len(group) > 1:
+            joined = nothing()
+            for block in blocks_of(tx, group):
+                joined.extend(block.columns())
+            remove_blocks(tx, group)
+            add_blocks(tx, series[0], [(series[1], joined)], most)
+        group, size = ([id_], points) if small else ([], 0)
