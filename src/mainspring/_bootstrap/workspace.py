@@ -104,8 +104,15 @@ class Workspace:
 
     @cached_property
     def threads(self) -> int:
-        """How many threads training and queries may use: the setting, else this process's cores."""
-        return int(self.setting("threads")) or len(os.sched_getaffinity(0))
+        """How many threads training and queries may use: the setting, else the usable cores."""
+        return int(self.setting("threads")) or self.cores
+
+    @cached_property
+    def cores(self) -> int:
+        """How many cores this process may use: its cgroup's quota, and what it may run on."""
+        from mainspring._adapters.surroundings.cores import usable_cores
+
+        return usable_cores()
 
     # -- the machine room -------------------------------------------------------------------------
 

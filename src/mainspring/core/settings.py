@@ -54,7 +54,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("tables", "", "Folder or s3://... for tables; empty: inside the workspace."),
     Setting("online", "sqlite", "Online features: sqlite, lmdb or redis://..."),
     Setting("compute", "local", "Where steps run: local, ray or ray://..."),
-    Setting("threads", 0, "Threads for training and queries; 0: as many as the process may use."),
+    Setting("threads", 0, "Threads for training and queries; 0: the cores the process may use."),
     Setting(
         "query_memory_mb", 1024, "Most memory the query engine takes before it spills to disk."
     ),
@@ -66,24 +66,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "What runs note by themselves, by commas; also console; empty: nothing but the command.",
     ),
     Setting("grpc_port", 0, "The gateway's port for gRPC; 0: none."),
-    Setting("gateway_processes", 1, "How many processes answer behind the gateway's port."),
+    Setting(
+        "gateway_processes", 1, "Processes behind the gateway's port; 0: one for each usable core."
+    ),
     Setting("access_log", "", "File for one line of JSON per request to the gateway; empty: none."),
     Setting("traces", False, "Whether the gateway sends traces, as OTEL_* says (extra otel)."),
     Setting("gateway_names", "", "Host names that the gateway may be asked by, parted by commas."),
-    Setting(
-        "trusted_types",
-        "",
-        "Types, with commas between, that scikit-learn models may hold besides the reviewed ones.",
-    ),
-    Setting(
-        "mlflow_python",
-        "",
-        "The Python of an environment whose process serves MLflow packages; empty: none is served.",
-    ),
-    Setting("custom_code", False, "Whether classes of a project's own may serve, in a process."),
-    Setting(
-        "compiled", False, "Whether LightGBM's trees run in our kernel, made by the C compiler."
-    ),
     Setting(
         "trusted_types",
         "",

@@ -158,6 +158,18 @@ def test_a_capacity_is_of_all_and_outlives_them(tmp_path):
     assert running.stop() == 0
 
 
+def test_as_many_processes_as_there_are_cores_each_with_one_thread(tmp_path):
+    """``--processes auto`` counts usable cores; no library of theirs starts threads of its own."""
+    running = CommandGateway(tmp_path, "--processes", "auto")
+    children = running.children()
+    with ms.open(tmp_path) as workspace:
+        assert len(children) == (workspace.cores if workspace.cores > 1 else 0)
+    for pid in children:
+        said = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert {b"OMP_NUM_THREADS=1", b"OPENBLAS_NUM_THREADS=1"} <= set(said)
+    assert running.stop() == 0
+
+
 def test_a_second_gateway_of_the_folder_is_refused(gateway):
     """The folder is held for all of them."""
     with pytest.raises(Conflict), alone(gateway.folder):

@@ -17,6 +17,7 @@ import msgspec
 
 from mainspring._adapters.surroundings.code import capture_code
 from mainspring._adapters.surroundings.console import Console
+from mainspring._adapters.surroundings.cores import usable_cores
 from mainspring._adapters.surroundings.noting import Noting
 from mainspring._adapters.surroundings.system import SystemMetrics
 from mainspring.tracking.active import Surroundings, Watch
@@ -89,6 +90,7 @@ def _machine() -> bytes:
             "system": platform.platform(),
             "processor": platform.machine(),
             "cores": os.cpu_count(),
+            "usable_cores": usable_cores(),
             "memory_bytes": memory,
             "python": sys.version,
         }

@@ -21,6 +21,7 @@ from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import FAILED, Output
 from mainspring._entrypoints.cli.parser import count, port, seconds
 from mainspring._entrypoints.cli.part import stop_with_stdin
+from mainspring._entrypoints.inference.pinning import pin_threads
 from mainspring.core.errors import Invalid
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="a host name that it may be asked by, beside localhost",
     )
     parser.add_argument(
-        "--processes", type=count, metavar="N", help="processes behind the port (1)"
+        "--processes",
+        type=_processes,
+        metavar="N",
+        help="processes behind the port (1); auto: one for each core it may use",
     )
     parser.add_argument("--access-log", metavar="FILE", help="one line of JSON per request")
     parser.add_argument(
@@ -64,12 +68,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
+def _processes(text: str) -> int:
+    """A number of processes; 0 for as many as there are cores to use."""
+    return 0 if text == "auto" else count(text)
+
+
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Serves until it is told to stop."""
+    pin_threads()
     if arguments.until_stdin_closes:
         threading.Thread(target=stop_with_stdin, daemon=True).start()
     with opened(arguments) as workspace:
-        processes = arguments.processes or int(workspace.setting("gateway_processes"))
+        said = arguments.processes
+        said = int(workspace.setting("gateway_processes")) if said is None else said
+        processes = said or workspace.cores
         if processes == 1 or arguments.siblings:
             return _serve(arguments, workspace, output)
         folder, grpc_port = workspace.folder, _grpc_port(arguments, workspace)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import common, count
+from mainspring._entrypoints.inference.pinning import pin_threads
 
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - a container's own network, which its platform closes
 _MODEL = "/opt/ml/model"
@@ -44,6 +45,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Serves until it is told to stop."""
+    pin_threads()
+
     from mainspring._bootstrap.packaged import packaged_model
     from mainspring._bootstrap.workspace import runtimes
     from mainspring._entrypoints.inference.packaged import PackagedSettings, run_packaged

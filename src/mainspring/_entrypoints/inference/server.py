@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from mainspring._entrypoints.inference.grpc_service import InferenceService
 from mainspring._entrypoints.inference.lanes import DEFAULT_LIMITS, LaneLimits
 from mainspring._entrypoints.inference.metrics import Metrics
 from mainspring._entrypoints.inference.observing import snapshot
+from mainspring._entrypoints.inference.pinning import pin_threads
 from mainspring._entrypoints.inference.reloading import Reloading
 from mainspring._entrypoints.inference.siblings import Siblings
 from mainspring._entrypoints.inference.telling import Telling, Tracer
@@ -87,7 +87,7 @@ def run(
     called with its address, and before it ``grpc_ready`` with gRPC's, where that is open. Errors: ``http.address_in_use``, ``http.token_needed``, and those of
     loading a package; ``serving.folder_in_use``.
     """
-    _pin_threads()
+    pin_threads()
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     shared = settings.siblings is not None
@@ -206,10 +206,3 @@ class _Leaving:
 
     async def stop(self) -> None:
         """Nothing to stop."""
-
-
-def _pin_threads() -> None:
-    # Before a runtime loads its native library: one OpenMP thread per gateway process.
-    if threading.active_count() == 1:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ.setdefault(name, "1")
