@@ -149,6 +149,20 @@ def test_stages_as_the_old_wire_moves_them(registry: Registry):
     assert refused.value.code == "registry.bad_stage"
 
 
+def test_a_stage_moves_only_from_where_it_is_believed_to_be(registry: Registry):
+    """Of two who move a version at once, the second is told, and nobody else is archived."""
+    publish(registry, "late", 2)
+    versions = registry.versions
+    versions.transition("late", 2, "Staging", expected="None")
+    versions.transition("late", 1, "Staging", expected="None", because=Because("first"))
+    with pytest.raises(Conflict) as refused:
+        versions.transition("late", 1, "Production", archive_existing=True, expected="None")
+    assert refused.value.code == "registry.stage_moved"
+    with pytest.raises(Conflict):
+        versions.transition("late", 1, "Staging", archive_existing=True, expected="Production")
+    assert [versions.get("late", number).stage for number in (1, 2)] == ["Staging", "Staging"]
+
+
 def test_the_newest_versions_of_many_models_are_one_search(registry: Registry):
     """Each model's newest in each stage, deleted ones passed over, and none for a model without."""
     for name in ("late", "fare"):

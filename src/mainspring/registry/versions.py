@@ -198,16 +198,27 @@ class Versions:
         stage: str,
         *,
         archive_existing: bool = False,
+        expected: Stage | None = None,
         because: Because = NOTHING,
     ) -> Version:
         """The version in another stage; with ``archive_existing`` alone in it.
 
-        Errors: ``registry.bad_stage``, ``registry.version_not_found``.
+        Moved only when it is in the ``expected`` stage, unless that is None (as on MLflow's wire,
+        which has no word for it).
+        Errors: ``registry.bad_stage``, ``registry.version_not_found``, ``registry.stage_moved``.
         """
         wanted = parse_stage(stage)
 
         def work(tx: Transaction) -> Version:
             version = need_version(self.store, tx, name, number)
+            if expected is not None and version.stage != expected:
+                raise Conflict(
+                    "registry.stage_moved",
+                    f"{version.address} is in the stage {version.stage}, not in {expected} as "
+                    "expected.",
+                    hint="Read it again and decide anew.",
+                    stage=version.stage,
+                )
             if archive_existing and wanted in {"Staging", "Production"}:
                 for other in self._in_stage(tx, version.name, wanted):
                     if other.number != number:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mainspring.tracking import Run
 
 _SHOWN_METRICS = 3
+_CONTEXT = "mlflow.data.context"
+_HERE = "mlflow-artifacts:"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -154,8 +156,9 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
         run = workspace.tracking.runs.get(whole_id(workspace, arguments.run_id))
         experiment = workspace.tracking.experiments.get(run.experiment_id)
         drawn = {point.key: trends(workspace, [run], point.key)[run.id] for point in run.metrics}
+        files = _files(workspace, run)
     if output.as_json:
-        output.document({"run": plain(run), "experiment": experiment})
+        output.document({"run": plain(run), "experiment": experiment, "files": files})
         return 0
     output.fields(
         [
@@ -180,7 +183,22 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
         if values:
             output.heading(title)
             output.fields((f"  {name}", value) for name, value in values.items())
+    if run.datasets:
+        output.heading("Datasets read")
+        read = [(d.dataset.name, d.tags.get(_CONTEXT, ""), d.dataset.digest) for d in run.datasets]
+        output.table(("dataset", "as", "digest"), read)
+    if files:
+        output.heading("Files")
+        output.table(("file", "bytes"), list(files.items()))
     return 0
+
+
+def _files(workspace: Workspace, run: Run) -> dict[str, int]:
+    """The run's files and their sizes; none when they are kept elsewhere."""
+    if not run.artifact_uri.startswith(_HERE):
+        return {}
+    place = run.artifact_uri.removeprefix(_HERE).lstrip("/")
+    return {path: one.size_bytes for path, one in workspace.tracking.artifacts.tree(place)}
 
 
 def run_compare(arguments: argparse.Namespace, output: Output) -> int:
