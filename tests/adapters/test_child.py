@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mainspring._adapters.child.process import SCRIPT, Child
 from mainspring._adapters.child.runtime import CustomRuntime, MlflowRuntime
 from mainspring.core.errors import Broken, Denied, Invalid, TimedOut
 from mainspring.core.schema import InputColumn, Signature
@@ -32,6 +34,7 @@ class Model:
         if what == 3: os._exit(3)
         if what == 4: return np.zeros(len(rows) + 1)
         if what == 5: return np.full(len(rows), float("MAINSPRING_TOKEN" in os.environ))
+        if what == 6: self.__dict__.setdefault("kept", []).append(np.ones(500_000))
         print("and talk")
         return rows.sum(axis=1) * self.weight
 """
@@ -44,6 +47,11 @@ FILES = {
 
 def load(files=FILES, **how):
     return CustomRuntime(allowed=True, **how).load(files, SIGNATURE)
+
+
+def child(**how):
+    command = [sys.executable, "-I", str(SCRIPT), "custom"]
+    return Child(command, FILES, SIGNATURE, **how)
 
 
 def test_neither_runs_unless_a_setting_allows_it():
@@ -68,33 +76,72 @@ def test_an_error_of_the_model_is_told_and_it_goes_on():
     """A bad row is that request's error; the next one is answered."""
     model = load()
     for what, told in ((1.0, "KeyError"), (4.0, "2 of 1 rows")):
-        with pytest.raises(Invalid, match=told) as raised:
+        with pytest.raises(Broken, match=told) as raised:
             model.predict(np.array([[what, 0.0]]))
         assert raised.value.code == "serving.prediction_failed"
     assert model.predict(np.array([[10.0, 0.0]])).tolist() == [25.0]
 
 
 def test_one_that_hangs_is_ended():
-    """It gets its seconds, not more; then its process is gone and its folder with it."""
+    """It gets its seconds, not more; then its process is gone, and with the model its folder."""
     model = load(answer_seconds=1.0)
-    process, folder = model._process.pid, model._folder
+    process, folder = model.pid, model._folder
     start = time.monotonic()
     with pytest.raises(TimedOut) as raised:
         model.predict(np.array([[2.0, 0.0]]))
     assert raised.value.code == "serving.model_hangs"
     assert time.monotonic() - start < 20
-    assert not folder.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
     with pytest.raises(Broken):
         model.predict(np.array([[10.0, 0.0]]))
+    del model, raised
+    gc.collect()
+    assert not folder.exists()
 
 
-def test_one_that_dies_is_told():
-    """The gateway lives on and takes the variant out."""
-    with pytest.raises(Broken) as raised:
-        load().predict(np.array([[3.0, 0.0]]))
-    assert raised.value.code == "serving.model_ended"
+def test_one_that_dies_is_told_and_comes_back_after_a_rest():
+    """The gateway lives on and takes the variant out; it is started again, but not at once."""
+    model = child(rest_seconds=2.0)
+    first = model.pid
+    for what, code in ((3.0, "ended"), (10.0, "ended")):
+        with pytest.raises(Broken) as raised:
+            model.predict(np.array([[what, 0.0]]))
+        assert raised.value.code == f"serving.model_{code}"
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            answer = model.predict(np.array([[10.0, 0.0]]))
+            break
+        except Broken:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert answer.tolist() == [25.0]
+    assert model.pid != first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can hold a process back")
+def test_one_that_is_held_back_has_bounded_memory_and_runs_last():
+    """What leaks finds its end at its room, and is told as the model's error."""
+    model = child(room_bytes=48 << 20)
+    status = Path(f"/proc/{model.pid}/status")
+    assert os.sched_getscheduler(model.pid) == os.SCHED_IDLE
+    assert Path(f"/proc/{model.pid}/oom_score_adj").read_text().strip() == "1000"
+    before = resident_bytes(status)
+
+    def leak() -> None:
+        for _ in range(100):
+            model.predict(np.array([[6.0, 0.0]]))  # four megabytes more each time
+
+    with pytest.raises(Broken, match="MemoryError") as raised:
+        leak()
+    assert raised.value.code == "serving.prediction_failed"
+    assert resident_bytes(status) - before < 64 << 20
+
+
+def resident_bytes(status: Path) -> int:
+    line = next(one for one in status.read_text().splitlines() if one.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
 
 
 @pytest.mark.parametrize(

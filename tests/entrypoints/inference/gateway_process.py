@@ -34,6 +34,8 @@ def _say(address: str) -> None:
 def main() -> None:
     from trouble import TroubleRuntime
 
+    from mainspring._adapters.child.apart import ApartRuntime
+    from mainspring._adapters.child.runtime import CustomRuntime
     from mainspring._adapters.files.objects import FileObjects
     from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
     from mainspring._adapters.linear.runtime import ConstantRuntime, LinearRuntime
@@ -51,13 +53,17 @@ def main() -> None:
         ConstantRuntime(),
         OnnxRuntime(),
         TroubleRuntime(),
+        CustomRuntime(allowed=True, answer_seconds=2.0),
     )
+    words = [sys.executable, str(Path(__file__).with_name("apart_process.py"))]
+    apart = [ApartRuntime(one, words, room_bytes=64 << 20) for one in runtimes]
     settings = GatewaySettings(
         Path(folder),
         port=int(port),
         doors=Doors(authenticator=Guard()) if "guarded" in sys.argv[5:] else None,
         grpc_port=0 if find_spec("grpc") else None,
         records=RecorderLimits(flush_seconds=flush_seconds),
+        apart={runtime.name: runtime for runtime in apart},
         lanes=LaneLimits(run_seconds=0.5, rest_seconds=2.0, waiting_rows=2000),
     )
     run(

@@ -11,6 +11,7 @@ import json
 import os
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,12 +23,19 @@ MOST_BYTES = 256_000_000
 def main() -> int:
     """0 when the parent closed the pipe."""
     kind, folder = sys.argv[1], Path(sys.argv[2])
+    return answer(
+        lambda: LOADERS[kind](folder, json.loads((folder / "signature.json").read_text("utf-8")))
+    )
+
+
+def answer(load: Callable[[], Callable[[Any], Any]]) -> int:
+    """Loads a model and answers for it; 0 when the parent closed the pipe."""
     # What a model prints must not get between the messages.
     wire = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     source = sys.stdin.buffer
     try:
-        call = LOADERS[kind](folder, json.loads((folder / "signature.json").read_text("utf-8")))
+        call = load()
     except Exception as error:  # noqa: BLE001 - a model's code may raise anything; it is told
         _say(wire, {"error": _told(error)})
         return 1

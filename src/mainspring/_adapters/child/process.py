@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import selectors
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mainspring.core.errors import Broken, Invalid, TimedOut
+from mainspring.core.errors import Broken, Invalid, MainspringError, TimedOut
 from mainspring.core.schema import Signature
 from mainspring.serving.refusals import unreadable
 
@@ -28,6 +30,7 @@ Array = NDArray[np.float64]
 SCRIPT: Final = Path(__file__).with_name("answering.py")
 START_SECONDS: Final = 120.0
 ANSWER_SECONDS: Final = 10.0
+REST_SECONDS: Final = 30.0
 MOST_HEAD_BYTES: Final = 65_536
 MOST_ROWS: Final = 1_000_000
 # Nothing of this process's surroundings is handed on: no token, no password, no path of imports.
@@ -43,7 +46,12 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Child:
-    """A model in another process; killed when it does not answer, and with this object."""
+    """A model in another process; killed when it does not answer, and with this object.
+
+    A process that ended is started again by the next question, but not within ``rest_seconds`` of
+    its last start. ``room_bytes``: it is held back (:func:`hold_back`), with so much memory for
+    what it makes once it is loaded. Used from one thread at a time.
+    """
 
     def __init__(
         self,
@@ -51,15 +59,37 @@ class Child:
         files: Mapping[str, bytes],
         signature: Signature,
         answer_seconds: float = ANSWER_SECONDS,
+        *,
+        rest_seconds: float = REST_SECONDS,
+        room_bytes: int | None = None,
     ) -> None:
         self._seconds = answer_seconds
+        self._rest_seconds = rest_seconds
+        self._room_bytes = room_bytes
         self._folder = Path(tempfile.mkdtemp(prefix="mainspring-model-"))
+        self._command = [*command, str(self._folder)]
+        self._running = _Running()
+        self._gone_for_good = weakref.finalize(self, _clear, self._running, self._folder)
         write_files(self._folder, files)
         (self._folder / "signature.json").write_bytes(msgspec.json.encode(signature))
+        try:
+            self._start()
+        except MainspringError:
+            self._gone_for_good()
+            raise
+
+    @property
+    def pid(self) -> int | None:
+        """The process that answers, if there is one."""
+        process = self._running.process
+        return None if process is None else process.pid
+
+    def _start(self) -> None:
         surroundings = {name: os.environ[name] for name in _KEPT if name in os.environ}
         surroundings |= {"OMP_NUM_THREADS": "1", "HOME": str(self._folder)}
-        self._process = subprocess.Popen(  # noqa: S603 - a Python that the setting names, as a list
-            [*command, str(self._folder)],
+        self._started_at = time.monotonic()
+        self._running.process = subprocess.Popen(  # noqa: S603 - a Python that the setting names, as a list
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -67,11 +97,22 @@ class Child:
             cwd=self._folder,
             start_new_session=True,
         )
-        self._end = weakref.finalize(self, _end, self._process, self._folder)
         head, _ = self._hear(time.monotonic() + START_SECONDS)
         if not head.ready:
-            self._end()
+            self._running.end()
             raise unreadable("the model", f"its process says {head.error!r}")
+        if self._room_bytes is not None:
+            hold_back(self._running.process.pid, self._room_bytes)
+
+    def _start_again(self) -> None:
+        if self._running.process is not None:
+            return
+        if time.monotonic() - self._started_at < self._rest_seconds:
+            raise self._gone("ended")
+        try:
+            self._start()
+        except Invalid as error:
+            raise self._gone(f"does not start again ({error})") from error
 
     def predict(self, inputs: Array) -> Array:
         """One number per row.
@@ -79,13 +120,14 @@ class Child:
         Errors: ``serving.prediction_failed`` with what the model said; ``serving.model_hangs`` when
         it does not answer in time: its process is then gone.
         """
+        self._start_again()
         rows = np.ascontiguousarray(inputs, dtype="<f8")
         deadline = time.monotonic() + self._seconds
         head = msgspec.json.encode({"shape": rows.shape})
         self._say(struct.pack("<I", len(head)) + head + rows.tobytes(), deadline)
         said, body = self._hear(deadline)
         if said.error or said.rows != len(rows):
-            raise Invalid(
+            raise Broken(
                 "serving.prediction_failed",
                 f"The model answered {said.error or f'{said.rows} of {len(rows)} rows'!r}.",
                 hint="Compare the model's signature with the rows that were sent.",
@@ -93,7 +135,7 @@ class Child:
         return np.frombuffer(body, dtype="<f8").astype(np.float64)
 
     def _hear(self, deadline: float) -> tuple[Head, bytes]:
-        pipe = self._pipe(self._process.stdout)
+        pipe = self._pipe("stdout")
         (size,) = struct.unpack("<I", self._read(pipe, 4, deadline))
         if size > MOST_HEAD_BYTES:
             raise self._gone("said something that is no answer")
@@ -116,7 +158,7 @@ class Child:
         return bytes(parts)
 
     def _say(self, data: bytes, deadline: float) -> None:
-        pipe, left = self._pipe(self._process.stdin), memoryview(data)
+        pipe, left = self._pipe("stdin"), memoryview(data)
         os.set_blocking(pipe, False)
         while left:
             self._wait(pipe, selectors.EVENT_WRITE, deadline)
@@ -125,8 +167,10 @@ class Child:
             except BrokenPipeError as error:
                 raise self._gone("ended") from error
 
-    def _pipe(self, file: IO[bytes] | None) -> int:
-        if file is None or not self._end.alive:
+    def _pipe(self, name: Literal["stdin", "stdout"]) -> int:
+        process = self._running.process
+        file: IO[bytes] | None = None if process is None else getattr(process, name)
+        if file is None:
             raise self._gone("ended")
         return file.fileno()
 
@@ -135,7 +179,7 @@ class Child:
             selector.register(pipe, event)
             if selector.select(max(0.0, deadline - time.monotonic())):
                 return
-        self._end()
+        self._running.end()
         raise TimedOut(
             "serving.model_hangs",
             f"The model's process did not answer within {self._seconds:g} seconds and was ended.",
@@ -143,11 +187,11 @@ class Child:
         )
 
     def _gone(self, what: str) -> Broken:
-        self._end()
+        self._running.end()
         return Broken(
             "serving.model_ended",
             f"The model's process {what}.",
-            hint="Deploy the version again; if it ends again, take it out of the route.",
+            hint=f"It is started again after {self._rest_seconds:g} seconds; or take it out of the route.",
         )
 
 
@@ -159,11 +203,45 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         target.write_bytes(data)
 
 
-def _end(process: subprocess.Popen[Any], folder: Path) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, 9)
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
+def hold_back(pid: int, room_bytes: int) -> None:
+    """From now on the process runs when nobody else wants to, and has so much more memory.
+
+    Beyond it, its allocations fail. Of all processes it is the first that a machine without memory
+    ends. Linux only: elsewhere nothing happens.
+
+    Source: sched(7), SCHED_IDLE; getrlimit(2), RLIMIT_DATA, which counts private writable memory
+    since Linux 4.7; proc(5), oom_score_adj.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError):  # it ended meanwhile: who asks it next finds out
+        status = Path(f"/proc/{pid}/status").read_text()
+        used = next(line for line in status.splitlines() if line.startswith("VmData:"))
+        most = int(used.split()[1]) * 1024 + room_bytes
+        resource.prlimit(pid, resource.RLIMIT_DATA, (most, most))
+        Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
+
+
+class _Running:
+    """The process of the moment."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def end(self) -> None:
+        process, self.process = self.process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _clear(running: _Running, folder: Path) -> None:
+    running.end()
     shutil.rmtree(folder, ignore_errors=True)

@@ -45,6 +45,8 @@ class CustomRuntime:
         files: Mapping[str, bytes],
         signature: Signature,
         plan: Plan | None = None,  # noqa: ARG002 - the setting decides, not the package
+        *,
+        room_bytes: int | None = None,
     ) -> Child:
         """The model in its process. Errors: ``serving.code_not_allowed``, and those of loading."""
         if not self._allowed:
@@ -56,7 +58,7 @@ class CustomRuntime:
         if said.file not in files or not said.file.endswith(".py"):
             raise unreadable(CUSTOM_FILE, f"{said.file[:80]!r} is no source in the package")
         command = [sys.executable, "-I", str(SCRIPT), "custom"]
-        return Child(command, files, signature, self._seconds)
+        return Child(command, files, signature, self._seconds, room_bytes=room_bytes)
 
 
 class MlflowRuntime:
@@ -74,6 +76,8 @@ class MlflowRuntime:
         files: Mapping[str, bytes],
         signature: Signature,
         plan: Plan | None = None,  # noqa: ARG002 - the setting decides, not the package
+        *,
+        room_bytes: int | None = None,
     ) -> Child:
         """The model in its process. Errors: ``serving.code_not_allowed``, and those of loading."""
         if not self._python:
@@ -83,7 +87,7 @@ class MlflowRuntime:
         if not Path(self._python).is_file():
             raise unreadable(MLFLOW_FILE, f"there is no Python at {self._python[:200]!r}")
         command = [self._python, "-I", str(SCRIPT), "mlflow"]
-        return Child(command, files, signature, self._seconds)
+        return Child(command, files, signature, self._seconds, room_bytes=room_bytes)
 
 
 def _not_allowed(what: str, setting: str) -> Denied:

@@ -10,6 +10,7 @@ import fcntl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,8 @@ _ROUTES_LOCK: Final = "routes.lock"
 class Fleet:
     """Endpoints in service. Changes come from any thread, one at a time; reads never wait.
 
-    ``shared``: other processes serve, and change, the same routes.
+    ``shared``: other processes serve, and change, the same routes. ``apart``: the runtimes of
+    shadows, whose models then share nothing with those that answer; without it they are the same.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Fleet:
         runtimes: Mapping[str, Runtime],
         limits: LaneLimits = DEFAULT_LIMITS,
         *,
+        apart: Mapping[str, Runtime] | None = None,
         shared: bool = False,
     ) -> None:
         self._limits = limits
@@ -46,8 +49,10 @@ class Fleet:
         self._folder = folder
         self._objects = objects
         self._runtimes = runtimes
+        self._apart = apart
         self._changing = threading.Lock()
         self._models: dict[Digest, ServedModel] = {}
+        self._shadows: dict[Digest, ServedModel] = {}
         self._lanes: dict[Digest, Lane] = {}
         self._shadow_lanes: dict[Digest, Lane] = {}
         self.table = RouteTable()
@@ -160,39 +165,76 @@ class Fleet:
             )
 
     def _replace(self, table: RouteTable) -> RouteTable:
-        endpoints, models = self._load(table)
+        loaded = self._load(table)
         write_routes(self._folder, table)
-        self._swap(table, endpoints, models)
+        self._swap(table, loaded)
         return table
 
     def _install(self, table: RouteTable) -> None:
-        self._swap(table, *self._load(table))
+        self._swap(table, self._load(table))
 
-    def _load(self, table: RouteTable) -> tuple[dict[str, LiveEndpoint], dict[Digest, ServedModel]]:
-        wanted = {v.model for route in table.routes.values() for v in route.variants}
-        models = {
-            digest: self._models.get(digest)
-            or load_model(digest, self._objects.get, self._runtimes)
-            for digest in wanted
-        }
+    def _load(self, table: RouteTable) -> _Loaded:
+        models = self._models_of(table.routes, shadows=False)
+        shadows = self._models_of(table.routes, shadows=True)
         endpoints = {
             name: self.endpoints[name]
             if name in self.endpoints and self.table.routes.get(name) == route
-            else live_endpoint(name, route, models)
+            else _with_shadows(live_endpoint(name, route, {**shadows, **models}), shadows)
             for name, route in table.routes.items()
         }
-        return endpoints, models
+        return _Loaded(endpoints, models, shadows)
 
-    def _swap(
-        self,
-        table: RouteTable,
-        endpoints: dict[str, LiveEndpoint],
-        models: dict[Digest, ServedModel],
-    ) -> None:
-        before = {v.model for route in table.previous.values() for v in route.variants}
-        kept = {digest: model for digest, model in self._models.items() if digest in before}
-        self.table, self.endpoints = table, endpoints
-        self._models = {**kept, **models}
-        for lanes in (self._lanes, self._shadow_lanes):
-            for digest in [digest for digest in list(lanes) if digest not in self._models]:
+    def _models_of(
+        self, routes: Mapping[str, Route], *, shadows: bool
+    ) -> dict[Digest, ServedModel]:
+        if self._apart is None:
+            runtimes, before = self._runtimes, {**self._models, **self._shadows}
+        elif shadows:
+            runtimes, before = self._apart, self._shadows
+        else:
+            runtimes, before = self._runtimes, self._models
+        return {
+            digest: before.get(digest) or load_model(digest, self._objects.get, runtimes)
+            for digest in _digests(routes, shadows=shadows)
+        }
+
+    def _swap(self, table: RouteTable, loaded: _Loaded) -> None:
+        self.table, self.endpoints = table, loaded.endpoints
+        self._models = {**self._kept(table, self._models, shadows=False), **loaded.models}
+        self._shadows = {**self._kept(table, self._shadows, shadows=True), **loaded.shadows}
+        for lanes, models in ((self._lanes, self._models), (self._shadow_lanes, self._shadows)):
+            for digest in [digest for digest in list(lanes) if digest not in models]:
                 lanes.pop(digest).close()
+
+    def _kept(
+        self, table: RouteTable, models: dict[Digest, ServedModel], *, shadows: bool
+    ) -> dict[Digest, ServedModel]:
+        before = _digests(table.previous, shadows=shadows)
+        return {digest: model for digest, model in models.items() if digest in before}
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What a table needs in memory."""
+
+    endpoints: dict[str, LiveEndpoint]
+    models: dict[Digest, ServedModel]
+    shadows: dict[Digest, ServedModel]
+
+
+def _digests(routes: Mapping[str, Route], *, shadows: bool) -> set[Digest]:
+    return {
+        variant.model
+        for route in routes.values()
+        for variant in route.variants
+        if (variant.role == "shadow") is shadows
+    }
+
+
+def _with_shadows(endpoint: LiveEndpoint, shadows: Mapping[Digest, ServedModel]) -> LiveEndpoint:
+    """The endpoint whose shadows are models of their own, also where one answers elsewhere."""
+    watching = tuple(
+        replace(live, model=shadows[live.variant.model]) if live.variant.role == "shadow" else live
+        for live in endpoint.watching
+    )
+    return replace(endpoint, watching=watching)

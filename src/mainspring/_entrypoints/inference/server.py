@@ -54,6 +54,7 @@ class GatewaySettings:
     without it. ``linger_seconds``: how long it still answers, no longer ready, once told to stop. ``siblings`` is
     where the processes behind the same port find each other; then who started them all holds the
     folder, and says where they answer. ``reread`` gives the doors anew on SIGHUP.
+    ``apart``: the runtimes that shadows are loaded by, in processes of their own.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class GatewaySettings:
     access_log: Path | None = None
     tracer: Tracer | None = None
     reread: Callable[[], Doors] | None = None
+    apart: Mapping[str, Runtime] | None = None
 
 
 def run(
@@ -92,7 +94,9 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     shared = settings.siblings is not None
     with nullcontext() if shared else alone(folder):
-        fleet = Fleet(folder, objects, runtimes, settings.lanes, shared=shared)
+        fleet = Fleet(
+            folder, objects, runtimes, settings.lanes, apart=settings.apart, shared=shared
+        )
         _run(settings, fleet, ready, grpc_ready)
 
 
