@@ -26,6 +26,7 @@ from mainspring.tracking.columns import Ordered, nothing
 
 SMALL = Sizes(block=8, piece=4, pieces=3, first=5)
 FIELD = 7
+M = {"m": FIELD}
 VALUES = st.sampled_from([(0.0, 0), (-0.0, 0), (1.5, 0), (-2.0, 0), (0.0, 1)])
 SOME = st.integers(0, 30)
 BATCHES = st.lists(
@@ -47,9 +48,8 @@ def database() -> Iterator[Database]:
     database.close()
 
 
-def rows_of(run: int, points: Sequence[Ordered]) -> list[tuple[Any, ...]]:
-    found = [(run, FIELD, step, time_ms, value, nan) for time_ms, step, value, nan in points]
-    return sorted(found)
+def points_of(points: Sequence[Ordered]) -> list[Point]:
+    return [Point("m", math.nan if nan else v, step, at) for at, step, v, nan in points]
 
 
 @given(BATCHES)
@@ -62,8 +62,8 @@ def test_a_history_is_what_was_logged_in_order_once_each(
     for writer, some, gap in batches:
         later += gap
         points = [(later + time_ms, step, *value) for time_ms, step, value in some]
-        rows = rows_of(run, points)
-        database.write(lambda tx, w=writer, r=rows: writers[w].add(tx, run, r))
+        came = points_of(points)
+        database.write(lambda tx, w=writer, came=came: writers[w].add(tx, run, came, M))
         logged.update(points)
         check(database, run, sorted(logged))
 
@@ -108,11 +108,11 @@ def test_no_write_costs_more_because_there_is_much_already(
     run, writer = next(numbers), PointWriter(SMALL)
     times, most = ORDERS[order](4_000), [(0, 0), (0, 0)]
     for start in range(0, len(times), at_once):
-        some = rows_of(run, [(time, 0, 1.0, 0) for time in times[start : start + at_once]])
+        some = points_of([(time, 0, 1.0, 0) for time in times[start : start + at_once]])
 
         def work(tx: Any, some: Any = some) -> tuple[int, int]:
             counting = Counting(tx)
-            writer.add(counting, run, some)
+            writer.add(counting, run, some, M)
             return counting.calls, counting.rows
 
         late = start >= 1_000
@@ -161,8 +161,8 @@ def test_blocks_of_few_points_are_made_one(database: Database) -> None:
     """Many small batches of a metric are few blocks in the end."""
     run, writer = next(numbers), PointWriter()
     for batch in range(200):
-        some = rows_of(run, [(batch, step, 1.0, 0) for step in range(20)])
-        database.write(lambda tx, some=some: writer.add(tx, run, some))
+        some = points_of([(batch, step, 1.0, 0) for step in range(20)])
+        database.write(lambda tx, some=some: writer.add(tx, run, some, M))
     blocks = database.read(lambda reader: blocks_after(reader, (run, FIELD), None, 1_000))
     assert len(blocks) < 30
 
@@ -172,10 +172,10 @@ def test_more_series_than_are_remembered_are_packed_too(
 ) -> None:
     """Points that come one at a time to more metrics than the writer counts do not stay rows."""
     monkeypatch.setattr("mainspring._adapters.sql.tracking_points.MOST_KNOWN", 10)
-    run, writer = next(numbers), PointWriter(SMALL)
+    run, writer, fields = next(numbers), PointWriter(SMALL), {str(i): i for i in range(30)}
     for time in range(400):
-        some = [(run, field, 0, time, 1.0, 0) for field in range(30)]
-        database.write(lambda tx, some=some: writer.add(tx, run, some))
+        some = [Point(str(field), 1.0, 0, time) for field in range(30)]
+        database.write(lambda tx, some=some: writer.add(tx, run, some, fields))
     for field in range(30):
         series = (run, field)
         loose = database.read(lambda reader, s=series: len(rows_after(reader, s, None, 1_000)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Self
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tracking_workspace import Counting, opened
 
+from mainspring._adapters.sql.tracking_traces import SqlTraces
+from mainspring._adapters.sql.tracking_traces_sources import FEW, driver
 from mainspring.core.errors import Conflict, Invalid, NotFound
 from mainspring.tracking import Tracking
 from mainspring.tracking.filters import TRACES, parse, parse_orders
@@ -18,6 +21,7 @@ from mainspring.tracking.traces_types import NAME, RUN, Assessment, Incoming, Sp
 from mainspring.tracking.traces_values import as_text, from_json, to_json
 
 MS = 1_000_000
+OWN = {"SCAN few", "SCAN u"}  # the source itself, once it is found
 
 
 def trace_id(number: int) -> str:
@@ -303,19 +307,22 @@ class _Judged(str):
     __hash__ = str.__hash__
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(FOUND, max_size=6),
     st.lists(CLAUSE, max_size=3),
     st.lists(ORDER, max_size=2, unique=True),
     st.integers(1, 4),
+    st.sampled_from((0, 2, FEW)),
 )
 def test_a_search_means_what_the_values_mean(
-    found: list[dict[str, Any]], clauses: list[str], order_by: list[str], limit: int
+    found: list[dict[str, Any]], clauses: list[str], order_by: list[str], limit: int, few: int
 ) -> None:
-    """Every search, at every page size, gives what the filter means on values, in order."""
+    """Every plan, at every page size, gives what the filter means on values, in order."""
     text = " and ".join(clauses)
-    with opened() as tracking:
+    with opened() as opened_tracking:
+        store = SqlTraces("sqlite", few=few)
+        tracking = replace(opened_tracking, traces=replace(opened_tracking.traces, store=store))
         made = [_stored(tracking, number, asked) for number, asked in enumerate(found)]
         got, token = [], None
         while True:
@@ -450,7 +457,7 @@ def test_the_number_of_statements_does_not_grow(tracking: Tracking) -> None:
 
         return tracking.traces.database.write(work)
 
-    assert reading(3) == reading(300) == 3
+    assert reading(3) == reading(300) == 4
     assert writing(2) == writing(200) == 2
 
 
@@ -464,3 +471,51 @@ def test_a_page_of_the_newest_walks_an_index() -> None:
         plan = str(tracking.traces.database.read(lambda db: db.all(sql)))
     assert "traces_newest" in plan
     assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tags.owner = 'x'",
+        "metadata.k IS NOT NULL",
+        "name IN ('a', 'b')",
+        "run_id = 'r'",
+        "prompt = 'p/1'",
+        "trace_id = 'tr-1'",
+        "client_request_id = 'c'",
+        "status = 'ERROR'",
+        "execution_time > 5",
+        "span.name = 's'",
+        "span.type IN ('LLM')",
+        "span.status = 'ERROR'",
+        "feedback.q = 'good'",
+        "feedback.q > 0.5",
+        "expectation.q IS NOT NULL",
+    ],
+)
+def test_a_condition_that_an_index_knows_reads_no_table(text: str) -> None:
+    """What drives a search for few traces is found along an index, and every trace by its row."""
+    with opened() as tracking:
+        clauses = parse(text, TRACES)
+
+        def work(reader: Any) -> list[str]:
+            begin = driver(reader, clauses, [0], FEW)
+            assert begin is not None
+            rows = reader.all(
+                f"EXPLAIN QUERY PLAN SELECT t.uuid FROM (SELECT DISTINCT trace FROM ({begin.sql}) "
+                "u) few CROSS JOIN traces t WHERE t.id = few.trace ORDER BY t.start_ms DESC",
+                begin.values,
+            )
+            return [row[3] for row in rows]
+
+        plan = tracking.traces.database.read(work)
+    assert not [step for step in plan if step.startswith("SCAN") and step not in OWN], plan
+    assert "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)" in plan
+
+
+@pytest.mark.parametrize("text", ["span.content LIKE '%x%'", "tags.a != 'b'", "status != 'OK'"])
+def test_what_no_index_knows_is_asked_of_one_trace_after_the_other(text: str) -> None:
+    """Such a search walks the traces by time."""
+    with opened() as tracking:
+        clauses = parse(text, TRACES)
+        assert tracking.traces.database.read(lambda db: driver(db, clauses, [0], FEW)) is None

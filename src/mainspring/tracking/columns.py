@@ -15,9 +15,9 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from math import isnan
-from operator import itemgetter
+from operator import itemgetter, lt
 from typing import Any, Final, NamedTuple
 
 from mainspring.core.errors import Broken
@@ -55,6 +55,15 @@ class Columns(NamedTuple):
         value = self.values[place]
         nan = isnan(value)
         return (self.times_ms[place], self.steps[place], 0.0 if nan else value, int(nan))
+
+    def greatest(self) -> Ordered:
+        """The point that counts as the latest: the last of those with the greatest step."""
+        steps = self.steps
+        top = max(steps)
+        place = len(steps) - 1
+        if steps[place] != top:
+            place -= steps[::-1].index(top)
+        return self.ordered(place)
 
     def rows(self) -> list[Ordered]:
         """All points, as they are ordered."""
@@ -94,6 +103,24 @@ def columns_of(rows: Sequence[Ordered | tuple[Any, ...]]) -> Columns:
         values = array("d", [_NAN if row[3] else row[2] for row in rows])
     steps = array("q", map(itemgetter(1), rows))
     return Columns(steps, array("q", map(itemgetter(0), rows)), values)
+
+
+def in_order(points: Sequence[Point]) -> Columns:
+    """Points of one metric in order, each once; most come so, and are then only copied."""
+    values, steps, times = (list(map(itemgetter(place), points)) for place in (1, 2, 3))
+    if not any(map(isnan, values)):
+        rows = list(zip(times, steps, values, strict=False))
+        if all(map(lt, rows, islice(rows, 1, None))):
+            return Columns(array("q", steps), array("q", times), array("d", values))
+    nans = map(isnan, values)
+    return columns_of(
+        sorted(
+            {
+                (time_ms, step, 0.0 if nan else value, int(nan))
+                for time_ms, step, value, nan in zip(times, steps, values, nans, strict=True)
+            }
+        )
+    )
 
 
 def pack(columns: Columns) -> bytes:

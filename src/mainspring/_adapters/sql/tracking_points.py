@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from math import isnan
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -30,7 +31,8 @@ from mainspring._adapters.sql.tracking_blocks import (
     rows_after,
 )
 from mainspring.ports.database import Row, Transaction
-from mainspring.tracking.columns import Ordered, columns_of, nothing
+from mainspring.tracking.columns import Columns, Ordered, columns_of, in_order, nothing
+from mainspring.tracking.types import Point
 
 MOST_KNOWN: Final = 20_000  # series whose counts are remembered
 _AT_ONCE: Final = 100  # metrics asked for in one statement
@@ -39,7 +41,7 @@ _ROW: Final = (
     "INSERT INTO metric_rows (run, field, step, time_ms, value, nan) VALUES (?,?,?,?,?,?) "
     "ON CONFLICT DO NOTHING"
 )
-_in_order = itemgetter(3, 2, 4, 5)
+_key = itemgetter(0)
 
 
 class Sizes(NamedTuple):
@@ -69,31 +71,37 @@ class PointWriter:
         self._due: dict[Series, _Due] = {}
         self._forgotten = 0
 
-    def add(self, tx: Transaction, run: int, rows: Sequence[Row]) -> None:
-        """Stores rows of (run, field, step, time, value, nan), which are in order."""
+    def add(
+        self, tx: Transaction, run: int, points: Sequence[Point], fields: Mapping[str, int]
+    ) -> dict[int, Ordered]:
+        """Stores points under the numbers of their metrics; of each metric the latest."""
         loose: list[Row] = []
-        pieces: dict[int, list[Ordered]] = {}
+        pieces: dict[int, Columns] = {}
+        latest: dict[int, Ordered] = {}
         counts: dict[int, int] = {}
-        for field, group in groupby(rows, itemgetter(1)):
-            some = list(group)
+        for key, group in groupby(sorted(points, key=_key), _key):
+            some, field = list(group), fields[key]
             counts[field] = len(some)
             if len(some) < self._sizes.piece:
-                loose += some
+                rows = [_row(run, field, point) for point in some]
+                loose += rows
+                _, _, step, time_ms, value, nan = max(rows)
+                latest[field] = (time_ms, step, value, nan)
             else:
-                pieces[field] = sorted(set(map(_in_order, some)))
+                pieces[field] = in_order(some)
+                latest[field] = pieces[field].greatest()
         behind = _behind(tx, run, pieces)
-        loose += [
-            (run, field, step, time_ms, value, nan)
-            for field, some in pieces.items()
-            if field not in behind
-            for time_ms, step, value, nan in some
-        ]
+        for field, columns in pieces.items():
+            if field not in behind:
+                rows_of = columns.rows()
+                loose += [(run, field, step, at, value, nan) for at, step, value, nan in rows_of]
         if loose:
             tx.many(_ROW, loose)
         if behind:
-            parts = [(field, columns_of(pieces[field])) for field in pieces if field in behind]
+            parts = [(field, columns) for field, columns in pieces.items() if field in behind]
             add_blocks(tx, run, parts, 2 * self._sizes.block)
         self._tidy(tx, run, counts, behind)
+        return latest
 
     def _tidy(self, tx: Transaction, run: int, counts: Mapping[int, int], behind: set[int]) -> None:
         """Packs rows and joins small blocks where enough of them have come."""
@@ -145,9 +153,18 @@ class PointWriter:
             due.rows = max(2 * block - left, block)
 
 
-def _behind(tx: Transaction, run: int, pieces: Mapping[int, Sequence[Ordered]]) -> set[int]:
+def _row(run: int, field: int, point: Point) -> Row:
+    _, value, step, time_ms = point
+    nan = isnan(value)
+    return (run, field, step, time_ms, 0.0 if nan else value, int(nan))
+
+
+def _behind(tx: Transaction, run: int, pieces: Mapping[int, Columns]) -> set[int]:
     """The metrics whose new points can be a block."""
-    spans = [(field, some[0], some[-1]) for field, some in pieces.items()]
+    spans = [
+        (field, columns.ordered(0), columns.ordered(len(columns.steps) - 1))
+        for field, columns in pieces.items()
+    ]
     found: set[int] = set()
     for start in range(0, len(spans), _AT_ONCE):
         found |= apart(tx, run, spans[start : start + _AT_ONCE])

@@ -7,9 +7,7 @@ same once more as rows of ``run_terms``, to search by. Metric points lie in bloc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
-from math import isnan
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -208,16 +206,12 @@ class SqlRuns:
         numbers: Mapping[str, int],
     ) -> None:
         fields = {name[2:]: number for name, number in numbers.items() if name[0] == "m"}
-        rows = _rows(place.number, points, fields)
-        # Equal in run and field, rows compare by step, time and value: the last is the greatest.
-        rows.sort()
-        self._points.add(tx, place.number, rows)
-        greatest = dict(zip(map(itemgetter(1), rows), rows, strict=True))
+        latest = self._points.add(tx, place.number, points, fields)
         tx.many(
             _LATEST,
             [
-                (run, field, place.shelf, place.start_ms, value, nan, step, time_ms)
-                for run, field, step, time_ms, value, nan in greatest.values()
+                (place.number, field, place.shelf, place.start_ms, value, nan, step, time_ms)
+                for field, (time_ms, step, value, nan) in latest.items()
             ],
         )
 
@@ -277,17 +271,6 @@ class SqlRuns:
             point = Point(names[field][2:], _value(value, nan), step, time_ms)
             found.setdefault(run, []).append(point)
         return found
-
-
-def _rows(run: int, points: Sequence[Point], fields: Mapping[str, int]) -> list[Row]:
-    """Points as (run, field, step, time, value, nan), without a Python call for each unless one is NaN."""
-    keys, values, steps, times = (list(map(itemgetter(place), points)) for place in range(4))
-    nans: Iterable[int] = repeat(0)
-    if any(map(isnan, values)):
-        nans = list(map(int, map(isnan, values)))
-        values = [0.0 if nan else value for value, nan in zip(values, nans, strict=True)]
-    numbers = map(fields.__getitem__, keys)
-    return list(zip(repeat(run), numbers, steps, times, values, nans, strict=False))
 
 
 def _value(value: float, nan: int) -> float:
