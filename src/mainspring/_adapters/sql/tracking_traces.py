@@ -10,6 +10,7 @@ from msgspec.structs import asdict, replace
 
 from mainspring._adapters.sql.fields import chunks, marks
 from mainspring._adapters.sql.tracking_traces_search import search_traces
+from mainspring._adapters.sql.tracking_traces_sources import FEW
 from mainspring.ports.database import Reader, Row, Transaction
 from mainspring.tracking.traces_ports import TraceHit, TraceQuery
 from mainspring.tracking.traces_types import Assessment, Event, Link, Span, Trace
@@ -47,8 +48,9 @@ _TABLES = ("trace_terms", "trace_links", "spans", "assessments")
 class SqlTraces:
     """:class:`mainspring.tracking.traces_ports.TraceStore` on SQLite and PostgreSQL."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, *, few: int = FEW) -> None:
         self._dialect = dialect
+        self._few = few  # so many traces of one condition drive a search
 
     def save(self, tx: Transaction, trace: Trace) -> None:
         document = _Document(trace.metadata, trace.tags, trace.request, trace.response)
@@ -112,7 +114,7 @@ class SqlTraces:
         return [_span(row) for row in rows]
 
     def search(self, reader: Reader, query: TraceQuery) -> list[TraceHit]:
-        return search_traces(reader, query, self._dialect)
+        return search_traces(reader, query, self._dialect, few=self._few)
 
     def oldest(
         self, reader: Reader, experiment_id: str, *, until_ms: int | None, limit: int | None

@@ -8,6 +8,7 @@ from typing import Any, Final
 from mainspring._adapters.sql.fields import marks
 from mainspring._adapters.sql.tracking_conditions import Fragment, compare
 from mainspring._adapters.sql.tracking_experiments import experiment_number
+from mainspring._adapters.sql.tracking_traces_sources import FEW, driver
 from mainspring.ports.database import Reader
 from mainspring.tracking.filters import Clause, Order
 from mainspring.tracking.traces_ports import TraceHit, TraceQuery
@@ -27,8 +28,10 @@ _NUMBERS: Final = frozenset({"<", "<=", ">", ">="})
 _Column = tuple[str, bool]  # SQL, and whether it falls
 
 
-def search_traces(reader: Reader, query: TraceQuery, dialect: str) -> list[TraceHit]:
-    """The first traces of a query with their sort keys."""
+def search_traces(
+    reader: Reader, query: TraceQuery, dialect: str, *, few: int = FEW
+) -> list[TraceHit]:
+    """The first traces of a query with their sort keys; up to ``few`` of a condition drive it."""
     found = map(experiment_number, dict.fromkeys(query.experiment_ids))
     numbers = [number for number in found if number is not None]
     if not numbers:
@@ -37,12 +40,22 @@ def search_traces(reader: Reader, query: TraceQuery, dialect: str) -> list[Trace
     joins, columns = _order(query.orders, dialect)
     after = _after(columns, query.after)
     order = ", ".join(f"{sql} {'DESC' if falls else 'ASC'}" for sql, falls in columns)
+    begin = _few(driver(reader, query.clauses, numbers, few))
     rows = reader.all(
-        f"SELECT t.uuid, {', '.join(sql for sql, _ in columns)} FROM traces t{joins.sql} "
-        f"WHERE t.experiment IN ({marks(numbers)}){where.sql}{after.sql} ORDER BY {order} LIMIT ?",
-        (*joins.values, *numbers, *where.values, *after.values, query.limit),
+        f"SELECT t.uuid, {', '.join(sql for sql, _ in columns)} FROM {begin.sql}traces t{joins.sql} "
+        f"WHERE {'t.id = few.trace AND ' if begin.sql else ''}"
+        f"t.experiment IN ({marks(numbers)}){where.sql}{after.sql} ORDER BY {order} LIMIT ?",
+        (*begin.values, *joins.values, *numbers, *where.values, *after.values, query.limit),
     )
     return [TraceHit(row[0], tuple(row[1:])) for row in rows]
+
+
+def _few(source: Fragment | None) -> Fragment:
+    """The source before the traces; CROSS has SQLite begin with it."""
+    if source is None:
+        return Fragment("", ())
+    sql = f"(SELECT DISTINCT trace FROM ({source.sql}) u) few CROSS JOIN "
+    return Fragment(sql, source.values)
 
 
 def _conditions(clauses: Sequence[Clause], dialect: str) -> list[Fragment]:
