@@ -11,11 +11,13 @@ import fcntl
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 1200
 MODELS = ("lightgbm==4.7.0", "scikit-learn==1.9.1", "numpy==2.4.6", "pandas==3.1.1")
+OURS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
 PACKAGES = {
     "mlflow": ("mlflow==3.17.2", "scikit-learn", "lightgbm", "xgboost-cpu"),
     "kserve": ("kserve==0.21.0",),
@@ -33,7 +35,18 @@ PACKAGES = {
     "litserve": ("litserve==0.2.19", *MODELS),
     "bentoml": ("bentoml==1.4.39", *MODELS),
     "ray": ("ray[serve]==2.60.0", *MODELS),
+    # Our own tests run in it, so all that we need is there too.
+    "torch": (
+        "torch==2.13.0",
+        "httpx>=0.28,<0.29",
+        "hypothesis>=6.140,<7",
+        "pytest>=8.4,<10",
+        *OURS,
+    ),
 }
+# Made by pip: where the index has a build for the processor alone (2.13.0+cpu), it is what pip
+# takes, and where it has none, both take gigabytes of CUDA.
+BY_PIP = frozenset({"torch"})
 
 
 def python_of(name: str) -> Path:
@@ -49,9 +62,13 @@ def python_of(name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not mark.exists() or mark.read_text() != wanted:
             shutil.rmtree(home, ignore_errors=True)
-            uv = [sys.executable, "-m", "uv"]
-            run([*uv, "venv", "--quiet", "--python", sys.executable, str(home)])
-            run([*uv, "pip", "install", "--quiet", "--python", str(python), *PACKAGES[name]])
+            if name in BY_PIP:
+                run([sys.executable, "-m", "venv", str(home)])
+                run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES[name]])
+            else:
+                uv = [sys.executable, "-m", "uv"]
+                run([*uv, "venv", "--quiet", "--python", sys.executable, str(home)])
+                run([*uv, "pip", "install", "--quiet", "--python", str(python), *PACKAGES[name]])
             mark.write_text(wanted)
     return python
 

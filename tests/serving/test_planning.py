@@ -13,8 +13,11 @@ from sklearn.pipeline import make_pipeline
 
 import mainspring as ms
 from mainspring.core.errors import Invalid
+from mainspring.core.schema import InputColumn, Signature
 from mainspring.registry import Decision
+from mainspring.registry.plan import Trial
 from mainspring.serving.model import load_model
+from mainspring.serving.planning import Replay, default_tolerance, judge
 
 ROWS = 1500
 
@@ -208,3 +211,27 @@ class Doubling(TransformerMixin, BaseEstimator):
 
     def transform(self, rows):
         return rows * 2
+
+
+def verdict(answers, own):
+    """What is said of these answers beside the model's own."""
+    replay = Replay(np.zeros((len(own), 1)), np.array(own), len(own), 1e-6)
+    return judge(
+        Trial(way="native", runtime="any", accepted=False, why=""), np.array(answers), replay
+    )
+
+
+def test_no_answer_is_the_same_as_no_answer_and_nothing_else():
+    """A model without an answer to a missing value is kept by a form that has none either."""
+    nan, infinite = np.nan, np.inf
+    assert verdict([0.5, nan, infinite], [0.5, nan, infinite]).accepted
+    for answers in ([0.5, 0.5, infinite], [nan, nan, infinite], [0.5, nan, -infinite]):
+        assert verdict(answers, [0.5, nan, infinite]).rows_off == 1
+
+
+def test_the_last_bits_of_a_short_number_are_no_evidence():
+    """Where the model itself counts in 32 bits, a millionth is of its answers and not their spread."""
+    signature = Signature((InputColumn("a", "number"),), "value")
+    short = np.array([1000.0, 1000.5, np.nan])
+    assert default_tolerance(short, signature) == pytest.approx(1e-6 * 1000.5)
+    assert default_tolerance(short + 1e-9, signature) == pytest.approx(1e-6 * 0.25)

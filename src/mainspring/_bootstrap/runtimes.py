@@ -23,6 +23,7 @@ def known_runtimes(
     from mainspring._adapters.linear.runtime import ConstantRuntime, LinearRuntime
     from mainspring._adapters.onnx.runtime import OnnxRuntime
     from mainspring._adapters.skops.runtime import SkopsRuntime
+    from mainspring._adapters.torch.runtime import TorchRuntime
     from mainspring._adapters.xgboost.runtime import XgboostRuntime
 
     found: list[Runtime] = [
@@ -32,6 +33,7 @@ def known_runtimes(
         LinearRuntime(),
         ConstantRuntime(),
         OnnxRuntime(),
+        TorchRuntime(),
         CustomRuntime(allowed=_is_on(settings, "custom_code")),
         MlflowRuntime(str(settings["mlflow_python"].value) if settings else ""),
         SkopsRuntime({*_names(settings, "trusted_types"), *trust}),
@@ -46,9 +48,11 @@ def packers(trust: Collection[str] = ()) -> tuple[Packer, ...]:
     from mainspring._adapters.onnx.convert import from_lightgbm, from_sklearn, without_maps
     from mainspring._adapters.onnx.packer import OnnxPacker
     from mainspring._adapters.skops.packer import SklearnPacker
+    from mainspring._adapters.torch.packer import TorchPacker
     from mainspring._adapters.xgboost.packer import XgboostPacker
 
     return (
+        TorchPacker(),
         OnnxPacker(),
         LightgbmPacker(from_lightgbm),
         XgboostPacker(),

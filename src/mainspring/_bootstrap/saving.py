@@ -102,10 +102,16 @@ class Saving:
         details: Details | None,
     ) -> Version:
         columns, replay, signature = seen
-        few = min(GOLDEN_ROWS, replay.sample_rows)
-        first = {key: _plain(values[:few]) for key, values in columns.items()}
+        known = np.flatnonzero(np.isfinite(replay.answers[: replay.sample_rows]))[:GOLDEN_ROWS]
+        if not len(known):
+            raise Invalid(
+                "serving.not_packable",
+                "The model answers no row of the sample with a number.",
+                hint="Give sample rows without missing values, unless the model knows them.",
+            )
+        first = {key: _plain(values[known]) for key, values in columns.items()}
         golden = golden_bytes(
-            signature, first, replay.answers[:few], tolerance=max(1e-9, replay.tolerance)
+            signature, first, replay.answers[known], tolerance=max(1e-9, replay.tolerance)
         )
         files = {**chosen.files, GOLDEN_FILE: golden}
         manifest = Manifest(

@@ -59,7 +59,15 @@ def default_tolerance(answers: Array, signature: Signature) -> float:
     """How far a form may be off, absolutely, where nobody said."""
     if signature.output == "probability":
         return PROBABILITY_TOLERANCE
-    return VALUE_TOLERANCE * max(float(np.std(answers)), float(np.finfo(np.float32).tiny))
+    known = answers[np.isfinite(answers)]
+    spread = float(np.std(known)) if len(known) else 0.0
+    with np.errstate(over="ignore"):
+        short = np.array_equal(known, known.astype(np.float32))
+    if short:
+        # The model itself counts in 32 bits: its last ones change with the number of rows it is
+        # asked together, and are no evidence.
+        spread = float(np.max(np.abs(known), initial=spread))
+    return VALUE_TOLERANCE * max(spread, float(np.finfo(np.float32).tiny))
 
 
 def choose(
@@ -96,8 +104,11 @@ def judge(trial: Trial, answers: Array, replay: Replay) -> Trial:
     """The trial with its verdict: how far the answers are from the model's own."""
     if answers.shape != replay.answers.shape:
         return replace(trial, why=f"it answers with {answers.shape} numbers")
-    gap = np.abs(answers - replay.answers)
-    off = ~(gap <= replay.tolerance)  # NaN is off
+    # No answer (to a row without a value) is the same as no answer, and infinite as infinite.
+    same = (answers == replay.answers) | (np.isnan(answers) & np.isnan(replay.answers))
+    with np.errstate(invalid="ignore"):
+        gap = np.where(same, 0.0, np.abs(answers - replay.answers))
+    off = ~(gap <= replay.tolerance)  # NaN on one side alone is off
     flips = 0
     if replay.threshold is not None:
         flips = int(((answers >= replay.threshold) != (replay.answers >= replay.threshold)).sum())
