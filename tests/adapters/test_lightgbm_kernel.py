@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mainspring._adapters.lightgbm.compiled import Compiled, edge_rows
+from mainspring._adapters.lightgbm.flat import flatten
 from mainspring._adapters.lightgbm.runtime import Booster, LightgbmRuntime
-from mainspring._adapters.lightgbm.trees import Uncompilable, flatten
+from mainspring._adapters.lightgbm.trees import Uncompilable
 from mainspring.core.schema import InputColumn, Signature
 
 SIGNATURE = Signature(tuple(InputColumn(name, "number") for name in "abcd"), "probability")

@@ -1,4 +1,4 @@
-"""The text of a LightGBM model as flat arrays that the compiled kernel walks.
+"""The text of a LightGBM model, read into arrays that have been checked.
 
 Source: LightGBM's ``src/io/tree.cpp`` (``Tree::ToString``) for the words, ``include/LightGBM/tree.h``
 for the bits of ``decision_type``: 1 category, 2 missing goes left, 12 what counts as missing.
@@ -7,30 +7,25 @@ for the bits of ``decision_type``: 1 category, 2 missing goes left, 12 what coun
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 N = TypeVar("N", bound=np.generic)
 
-NODE: Final = np.dtype(
-    [
-        ("at", "<f8"),
-        ("input", "<i4"),
-        ("child", "<i4", (2,)),
-        ("kind", "u1"),
-        ("missing_holds", "u1"),
-        ("padding", "u1", (2,)),
-    ]
-)
-TREE: Final = np.dtype([("root", "<i4"), ("depth", "<i4"), ("plain", "<i4")])
-SET: Final = np.dtype([("start", "<i4"), ("words", "<i4")])
-NUMBER, ZERO_IS_MISSING, CATEGORY = 0, 1, 2
-_IS_CATEGORY, _MISSING_LEFT = 1, 2
-_NONE, _ZERO, _NAN = 0, 4, 8  # what counts as missing
-_MISSING_BITS: Final = 12
+_IS_CATEGORY, _MISSING_LEFT, _MISSING_BITS = 1, 2, 12
+
+
+class Kind(IntEnum):
+    """What a question asks of its input, and what counts as missing when it is a number."""
+
+    NO_MISSING = 0
+    CATEGORY = 1
+    ZERO_IS_MISSING = 4
+    NULL_IS_MISSING = 8
 
 
 class Uncompilable(ValueError):
@@ -38,60 +33,44 @@ class Uncompilable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Flat:
-    """All trees behind each other; a leaf is a node that is its own child."""
+class Tree:
+    """One tree: its questions, the value of each leaf, and the sets that questions name.
 
-    nodes: NDArray[np.void]
-    leaves: NDArray[np.float64]
-    trees: NDArray[np.void]
-    sets: NDArray[np.void]
-    bits: NDArray[np.uint32]
-    sigmoid: float
+    A question lies behind the one that leads to it; a leaf is written as minus its number minus
+    one, as the library does. ``at`` is a threshold, or for categories the number of a set.
 
-    def thresholds(self) -> dict[int, NDArray[np.float64]]:
-        """Where numbers are split, by input."""
-        numbers = self.nodes[(self.nodes["kind"] != CATEGORY) & np.isfinite(self.nodes["at"])]
-        return {
-            int(place): np.unique(numbers["at"][numbers["input"] == place])
-            for place in np.unique(numbers["input"])
-        }
+    Shapes: one entry per question; ``children`` (questions, 2): if it holds, if not.
+    """
+
+    kind: NDArray[np.int64]
+    missing_left: NDArray[np.bool_]
+    at: NDArray[np.float64]
+    asked: NDArray[np.int64]
+    children: NDArray[np.int64]
+    values: NDArray[np.float64]
+    sets: tuple[NDArray[np.int64], ...]
+
+    def named(self) -> list[NDArray[np.int64] | None]:
+        """Per question the categories for which it holds; none for numbers."""
+        asks = (self.kind == Kind.CATEGORY).tolist()
+        numbers = self.at.tolist()
+        return [
+            self.sets[int(number)] if one else None
+            for one, number in zip(asks, numbers, strict=True)
+        ]
 
 
-def flatten(text: bytes, inputs: int) -> Flat:
-    """The model's trees.
+def read(text: bytes, inputs: int) -> tuple[float, list[Tree]]:
+    """The factor of the logistic link (0 for the identity), and the trees.
 
     Errors: :class:`Uncompilable` for linear leaves, averaged forests, links other than the identity
     and the logistic, and for trees that lead out of their arrays.
     """
     head, *parts = text.decode("utf-8").split("end of trees")[0].split("\nTree=")
     sigmoid = _sigmoid(_words(head))
-    nodes: list[NDArray[np.void]] = []
-    leaves: list[NDArray[np.float64]] = []
-    trees = np.zeros(len(parts), TREE)
-    sets: list[tuple[int, int]] = []
-    bits: list[NDArray[np.uint32]] = []
-    start = words_so_far = 0
-    for number, part in enumerate(parts):
-        words = _words(part)
-        made, values, depth = _tree(words, start, len(sets), inputs)
-        trees[number] = (start, depth, int((made["kind"] == NUMBER).all()))
-        bounds = _numbers(words, "cat_boundaries", np.int64)
-        sets += [(words_so_far + a, b - a) for a, b in pairwise(bounds.tolist())]
-        bits.append(_numbers(words, "cat_threshold", np.uint32))
-        words_so_far += len(bits[-1])
-        nodes.append(made)
-        leaves.append(values)
-        start += len(made)
-    if not nodes:
+    if not parts:
         raise Uncompilable("it has no trees")
-    return Flat(
-        nodes=np.concatenate(nodes),
-        leaves=np.concatenate(leaves),
-        trees=trees,
-        sets=np.array(sets or [(0, 0)], SET),
-        bits=np.concatenate([*bits, np.zeros(1, np.uint32)]),
-        sigmoid=sigmoid,
-    )
+    return sigmoid, [_tree(_words(part), inputs) for part in parts]
 
 
 def _sigmoid(words: dict[str, str]) -> float:
@@ -106,57 +85,58 @@ def _sigmoid(words: dict[str, str]) -> float:
     raise Uncompilable(f"its objective is {name!r}")
 
 
-def _tree(
-    words: dict[str, str], start: int, first_set: int, inputs: int
-) -> tuple[NDArray[np.void], NDArray[np.float64], int]:
-    """Nodes (inner ones, then leaves), the value of each leaf, and the longest way down."""
+def _tree(words: dict[str, str], inputs: int) -> Tree:
     if words.get("is_linear", "0") != "0":
         raise Uncompilable("its leaves are linear")
     values = _numbers(words, "leaf_value", np.float64)
-    inner = len(values) - 1
-    nodes = np.zeros(inner + len(values), NODE)
-    own = np.arange(len(nodes), dtype=np.int32) + start
-    nodes["child"][:, 0] = nodes["child"][:, 1] = own
-    nodes["at"][inner:] = np.inf
-    if inner:
-        _fill(nodes[:inner], words, start, first_set)
-        if not (nodes["input"] >= 0).all() or not (nodes["input"] < inputs).all():
-            raise Uncompilable("a tree asks for an input that is not there")
-    leaves = np.concatenate([np.zeros(inner), values])
-    return nodes, leaves, _depth(nodes["child"][:inner] - start, inner)
-
-
-def _fill(nodes: NDArray[np.void], words: dict[str, str], start: int, first_set: int) -> None:
-    inner = len(nodes)
-    kinds = _numbers(words, "decision_type", np.int64)
+    names = ("decision_type", "split_feature", "left_child", "right_child")
+    kinds, asked, left, right = (_numbers(words, name, np.int64) for name in names)
     at = _numbers(words, "threshold", np.float64)
-    asked = _numbers(words, "split_feature", np.int64)
-    children = [_numbers(words, name, np.int64) for name in ("left_child", "right_child")]
-    if {len(kinds), len(at), len(asked), *map(len, children)} != {inner}:
+    if {len(one) for one in (kinds, asked, left, right, at)} != {len(values) - 1}:
         raise Uncompilable("a tree's lists differ in length")
-    category, missing = (kinds & _IS_CATEGORY) != 0, kinds & _MISSING_BITS
-    nodes["at"] = np.where(category, at + first_set, at)
-    nodes["input"] = asked
-    nodes["kind"] = np.where(
-        category, CATEGORY, np.where(missing == _ZERO, ZERO_IS_MISSING, NUMBER)
+    tree = Tree(
+        kind=np.where(kinds & _IS_CATEGORY, Kind.CATEGORY, kinds & _MISSING_BITS),
+        missing_left=(kinds & _MISSING_LEFT) != 0,
+        at=at,
+        asked=asked,
+        children=np.stack([left, right], axis=1),
+        values=values,
+        sets=_sets(words),
     )
-    left = (kinds & _MISSING_LEFT) != 0
-    # Where nothing counts as missing, a null is read as zero.
-    nodes["missing_holds"] = np.where(missing == _NONE, at >= 0.0, left)
-    for side, child in enumerate(children):
-        # A leaf is written as minus its number minus one.
-        nodes["child"][:, side] = np.where(child >= 0, child, inner - child - 1) + start
+    _check(tree, inputs)
+    return tree
 
 
-def _depth(children: NDArray[np.int32], inner: int) -> int:
-    """The longest way from the root to a leaf. Children lie behind their parents."""
-    places = np.arange(inner)[:, None]
-    if ((children <= places) | (children > 2 * inner)).any():
+def _check(tree: Tree, inputs: int) -> None:
+    count = len(tree.at)
+    if not np.isin(tree.kind, list(Kind)).all():
+        raise Uncompilable("a tree asks in an unknown way")
+    if (tree.asked < 0).any() or (tree.asked >= inputs).any():
+        raise Uncompilable("a tree asks for an input that is not there")
+    if np.isnan(tree.at).any():
+        raise Uncompilable("a tree splits at no number")
+    behind = tree.children > np.arange(count)[:, None]
+    is_leaf = (tree.children < 0) & (tree.children >= -len(tree.values))
+    if not (is_leaf | (behind & (tree.children < count))).all():
         raise Uncompilable("a tree leads out of its nodes")
-    depth = np.zeros(2 * inner + 1, dtype=np.int64)
-    for place in range(inner):
-        depth[children[place]] = depth[place] + 1
-    return int(depth.max())
+    named = tree.at[tree.kind == Kind.CATEGORY]
+    if (named < 0).any() or (named >= len(tree.sets)).any():
+        raise Uncompilable("a tree asks for a set that is not there")
+
+
+def _sets(words: dict[str, str]) -> tuple[NDArray[np.int64], ...]:
+    """The categories of each set, in rising order."""
+    bounds = _numbers(words, "cat_boundaries", np.int64)
+    bits = _numbers(words, "cat_threshold", np.uint32)
+    if not len(bounds):
+        return ()
+    if bounds[0] != 0 or bounds[-1] > len(bits) or (np.diff(bounds) < 0).any():
+        raise Uncompilable("a tree's sets lead out of their words")
+    bytes_ = bits.astype("<u4").view(np.uint8)
+    return tuple(
+        np.flatnonzero(np.unpackbits(bytes_[4 * start : 4 * end], bitorder="little"))
+        for start, end in pairwise(bounds.tolist())
+    )
 
 
 def _words(part: str) -> dict[str, str]:
