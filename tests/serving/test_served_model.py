@@ -96,6 +96,19 @@ def test_an_answer_that_is_no_answer_is_an_error(objects, runtimes, package, ans
     assert raised.value.code == "serving.bad_output"
 
 
+def test_no_answer_to_a_missing_value_is_the_senders_error(objects, runtimes, package):
+    """A network has none; the model is not at fault, and the inputs that were missing are named."""
+    model = load_model(package(), objects.get, runtimes)
+    rows = np.array([[1.0, 0.0], [np.nan, 0.0]])
+    model._loaded = Odd(np.array([0.5, np.nan]))
+    with pytest.raises(Invalid, match="miles") as raised:
+        model.score(rows)
+    assert raised.value.code == "serving.prediction_failed"
+    model._loaded = Odd(np.array([np.nan, np.nan]))
+    with pytest.raises(Broken):
+        model.score(rows)
+
+
 def test_a_model_that_cannot_run_is_found_out_on_load(objects, package):
     """Without a golden sample a model is at least asked once before it is in service."""
 

@@ -70,7 +70,7 @@ class Saving:
         """The next version of the model, made at the first use of its name.
 
         ``model``: a scikit-learn estimator or pipeline, a booster of LightGBM, XGBoost or CatBoost,
-        or the bytes of an ONNX file. ``sample``: rows it can answer, as columns by name in the
+        a module or exported program of PyTorch, or the bytes of an ONNX or ``.pt2`` file. ``sample``: rows it can answer, as columns by name in the
         order it was trained on (a mapping, or a data frame); some hundred that look like those to
         come. ``categories``: for inputs of texts, the values in the order of their codes; those of
         the sample, sorted, if absent. ``tolerance``: how far an answer may be off; a millionth
@@ -165,8 +165,8 @@ def _packer(model: object, trust: Collection[str]) -> Packer:
     raise Invalid(
         "serving.not_packable",
         f"A {type(model).__module__}.{type(model).__qualname__} is of no library that is known.",
-        hint="Give a scikit-learn estimator, a booster of LightGBM, XGBoost or CatBoost, or the "
-        "bytes of an ONNX file (torch.onnx.export writes one).",
+        hint="Give a scikit-learn estimator, a booster of LightGBM, XGBoost or CatBoost, a module "
+        "or exported program of PyTorch, or the bytes of an ONNX file.",
     )
 
 

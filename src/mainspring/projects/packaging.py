@@ -28,7 +28,7 @@ from mainspring.training.service import Report, Trained
 
 REFERENCE_FILE: Final = "reference.json"
 REPORT_FILE: Final = "training.json"
-LIBRARIES: Final = ("mainspring", "numpy", "lightgbm", "scikit-learn", "duckdb")
+LIBRARIES: Final = ("mainspring", "numpy", "lightgbm", "scikit-learn", "torch", "duckdb")
 GOLDEN_ROWS: Final = 64
 _AS_TRAINED: Final = Plan(
     way="native", why="the learner's own form, exact on its golden sample", tolerance=1e-9

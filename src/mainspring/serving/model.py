@@ -164,15 +164,33 @@ class ServedModel:
         return matrix
 
     def score(self, matrix: Array) -> Scores:
-        """Score and decision of encoded rows. Errors: ``serving.bad_output``."""
+        """Score and decision of encoded rows.
+
+        Errors: ``serving.bad_output``; ``serving.prediction_failed`` when the rows without an
+        answer are rows without a value.
+        """
         raw = self._loaded.predict(matrix)
         if raw.shape != (len(matrix),):
             raise _bad_output(f"{raw.shape} numbers for {len(matrix)} rows")
-        if not np.isfinite(raw).all():
+        silent = ~np.isfinite(raw)
+        if silent.any():
+            if np.isnan(matrix[silent]).any(axis=1).all():
+                raise self._missing(matrix[silent])
             raise _bad_output("a number that is not finite")
         score = raw if self._calibration is None else self._calibration.apply(raw)
         policy = self.manifest.decision
         return Scores(score, None if policy is None else score >= policy.threshold)
+
+    def _missing(self, rows: Array) -> Invalid:
+        """The refusal of rows without a value that the model cannot do without."""
+        lacking = np.flatnonzero(np.isnan(rows).any(axis=0))[:10]
+        names = ", ".join(self.names[place] for place in lacking)
+        return Invalid(
+            "serving.prediction_failed",
+            "The model has no answer to rows in which a number is missing.",
+            hint=f"Send numbers for {names}, or give the model a value for missing ones.",
+            inputs=names,
+        )
 
     def explain(self, matrix: Array) -> Contributions:
         """What each input added, per encoded row. Errors: ``serving.no_explanation``."""

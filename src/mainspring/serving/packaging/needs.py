@@ -40,8 +40,12 @@ def needs(runtime: str) -> tuple[str, ...]:
 
 
 def pinned(names: Iterable[str]) -> list[str]:
-    """``NAME==VERSION`` of each library as it is installed here. Errors: ``serving.not_installed``."""
-    return [f"{name}=={_version(name)}" for name in sorted(set(names))]
+    """``NAME==VERSION`` of each library as it is installed here. Errors: ``serving.not_installed``.
+
+    What a build adds for itself (``2.13.0+cpu``) is left out: indexes know the version, and any
+    build of it will do.
+    """
+    return [f"{name}=={_version(name).partition('+')[0]}" for name in sorted(set(names))]
 
 
 def closure(names: Iterable[str]) -> list[str]:
