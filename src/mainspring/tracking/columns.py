@@ -17,7 +17,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import islice, repeat
 from math import isnan
-from operator import itemgetter, lt
+from operator import eq, itemgetter, lt
 from typing import Any, Final, NamedTuple
 
 from mainspring.core.errors import Broken
@@ -103,6 +103,14 @@ def columns_of(rows: Sequence[Ordered | tuple[Any, ...]]) -> Columns:
         values = array("d", [_NAN if row[3] else row[2] for row in rows])
     steps = array("q", map(itemgetter(1), rows))
     return Columns(steps, array("q", map(itemgetter(0), rows)), values)
+
+
+def merged(some: Sequence[Ordered], more: Sequence[Ordered]) -> list[Ordered]:
+    """Two lists in order as one, each point once."""
+    rows = sorted([*some, *more])
+    if any(map(eq, rows, islice(rows, 1, None))):
+        return list(dict.fromkeys(rows))
+    return rows
 
 
 def in_order(points: Sequence[Point]) -> Columns:

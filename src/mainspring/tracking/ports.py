@@ -99,7 +99,8 @@ class RunStore(Protocol):
     """Rows of runs and what was logged to them.
 
     The number of statements of each method does not depend on how much is logged or how many
-    runs there are, but for new names of metrics, parameters and tags.
+    runs there are, but for new names of metrics, parameters and tags, and for a few statements
+    that pack points once a thousand have come.
     """
 
     def add(self, tx: Transaction, run: Run) -> Mapping[str, int]:

@@ -81,6 +81,18 @@ def rows_after(reader: Reader, series: Series, point: Ordered | None, limit: int
     return found
 
 
+def rows_between(
+    reader: Reader, series: Series, first: Ordered, until: Ordered | None, limit: int
+) -> list[Ordered]:
+    """Loose rows in order, from a point to before another."""
+    where, values = ("", ()) if until is None else (f" AND {_POINT} < {_MARKS}", until)
+    found: list[Ordered] = reader.all(
+        f"{_ROWS}{_OF} AND {_POINT} >= {_MARKS}{where} {_IN_ROWS}",
+        (*series, *first, *values, limit),
+    )
+    return found
+
+
 def count_rows(reader: Reader, run: int, most: Mapping[int, int]) -> dict[int, int]:
     """How many loose rows some metrics have, each counted up to so many; in one statement."""
     values = [value for field, limit in most.items() for value in (field, run, field, limit)]

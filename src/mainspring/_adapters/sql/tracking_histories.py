@@ -15,7 +15,7 @@ from mainspring._adapters.sql.tracking_blocks import (
     rows_after,
 )
 from mainspring.ports.database import Reader
-from mainspring.tracking.columns import Columns, Ordered, columns_of, nothing
+from mainspring.tracking.columns import Columns, Ordered, columns_of, merged, nothing
 
 MOST: Final = 64  # blocks of one statement: 1.5 MB as a rule
 MOST_ROWS: Final = 16 * BLOCK  # of one statement
@@ -44,7 +44,7 @@ def parts(
         if after is not None and block.first <= after:
             columns = columns.after(after)
         among = rows.until(block.last, inclusive=True)
-        yield columns_of(sorted({*columns.rows(), *among})) if among else columns
+        yield columns_of(merged(columns.rows(), among)) if among else columns
     while rest := rows.rest():
         yield columns_of(rest)
 

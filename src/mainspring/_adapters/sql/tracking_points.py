@@ -8,9 +8,9 @@ share of them stays as rows, which a reader merges.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, islice, repeat
 from math import isnan
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -29,9 +29,10 @@ from mainspring._adapters.sql.tracking_blocks import (
     remove_blocks,
     remove_rows,
     rows_after,
+    rows_between,
 )
 from mainspring.ports.database import Row, Transaction
-from mainspring.tracking.columns import Columns, Ordered, columns_of, in_order, nothing
+from mainspring.tracking.columns import Columns, Ordered, columns_of, in_order, merged, nothing
 from mainspring.tracking.types import Point
 
 MOST_KNOWN: Final = 20_000  # series whose counts are remembered
@@ -69,82 +70,117 @@ class PointWriter:
     def __init__(self, sizes: Sizes = Sizes()) -> None:  # noqa: B008 - frozen
         self._sizes = sizes
         self._due: dict[Series, _Due] = {}
-        self._forgotten = 0
+        self._made = self._turns = 0
 
     def add(
         self, tx: Transaction, run: int, points: Sequence[Point], fields: Mapping[str, int]
     ) -> dict[int, Ordered]:
         """Stores points under the numbers of their metrics; of each metric the latest."""
-        loose: list[Row] = []
-        pieces: dict[int, Columns] = {}
-        latest: dict[int, Ordered] = {}
-        counts: dict[int, int] = {}
-        for key, group in groupby(sorted(points, key=_key), _key):
-            some, field = list(group), fields[key]
-            counts[field] = len(some)
-            if len(some) < self._sizes.piece:
-                rows = [_row(run, field, point) for point in some]
-                loose += rows
-                _, _, step, time_ms, value, nan = max(rows)
-                latest[field] = (time_ms, step, value, nan)
-            else:
-                pieces[field] = in_order(some)
-                latest[field] = pieces[field].greatest()
+        if len(points) == 1:
+            return self._add_one(tx, run, points[0], fields[points[0].key])
+        loose, pieces = points, dict[int, Columns]()
+        least = self._sizes.piece
+        if len(points) >= least and len(points) - len(set(map(_key, points))) + 1 >= least:
+            loose, pieces = self._parted(points, fields)
+        rows = _rows(run, loose, fields)
+        rows.sort()
+        counts = Counter(map(itemgetter(1), rows))
+        latest = {row[1]: (row[3], row[2], row[4], row[5]) for row in rows}
+        for field, columns in pieces.items():
+            counts[field] = len(columns.steps)
+            latest[field] = columns.greatest()
         behind = _behind(tx, run, pieces)
         for field, columns in pieces.items():
             if field not in behind:
-                rows_of = columns.rows()
-                loose += [(run, field, step, at, value, nan) for at, step, value, nan in rows_of]
-        if loose:
-            tx.many(_ROW, loose)
+                more = columns.rows()
+                rows += [(run, field, step, at, value, nan) for at, step, value, nan in more]
+        if rows:
+            tx.many(_ROW, rows)
         if behind:
             parts = [(field, columns) for field, columns in pieces.items() if field in behind]
             add_blocks(tx, run, parts, 2 * self._sizes.block)
         self._tidy(tx, run, counts, behind)
         return latest
 
+    def _add_one(self, tx: Transaction, run: int, point: Point, field: int) -> dict[int, Ordered]:
+        _, value, step, time_ms = point
+        nan = isnan(value)
+        value = 0.0 if nan else value
+        tx.many(_ROW, [(run, field, step, time_ms, value, int(nan))])
+        due = self._due.get((run, field)) or self._new((run, field))
+        due.rows -= 1
+        if due.rows <= 0:
+            self._pack(tx, run, {field: (due, 1)}, 1)
+        return {field: (time_ms, step, value, int(nan))}
+
+    def _parted(
+        self, points: Sequence[Point], fields: Mapping[str, int]
+    ) -> tuple[list[Point], dict[int, Columns]]:
+        """Points of metrics of which there are few, and those of the others in columns."""
+        loose: list[Point] = []
+        pieces: dict[int, Columns] = {}
+        for key, group in groupby(sorted(points, key=_key), _key):
+            some = list(group)
+            if len(some) < self._sizes.piece:
+                loose += some
+            else:
+                pieces[fields[key]] = in_order(some)
+        return loose, pieces
+
     def _tidy(self, tx: Transaction, run: int, counts: Mapping[int, int], behind: set[int]) -> None:
         """Packs rows and joins small blocks where enough of them have come."""
-        many_rows: dict[int, int] = {}
+        many_rows: dict[int, tuple[_Due, int]] = {}
         for field, count in counts.items():
             due = self._due.get((run, field)) or self._new((run, field))
             if field not in behind:
                 due.rows -= count
                 if due.rows <= 0:
-                    many_rows[field] = count
+                    many_rows[field] = (due, count)
                 continue
             due.pieces -= 1
             if due.pieces <= 0:
                 due.pieces = self._sizes.pieces
                 join_newest(tx, (run, field), self._sizes)
         if many_rows:
-            self._pack(tx, run, many_rows)
+            self._pack(tx, run, many_rows, 1 + 4 * sum(counts.values()) // self._sizes.block)
 
     def _new(self, series: Series) -> _Due:
         """Counts for a series not seen before, or forgotten since.
 
-        With more series than can be remembered none would ever come to its end, so those that
-        begin anew begin anywhere (multiples of the golden ratio are spread evenly).
+        Metrics that begin together should not have their blocks joined together, so each begins
+        elsewhere (multiples of the golden ratio are spread evenly). With more series than can be
+        remembered none would come to its end, so then their rows begin anywhere, too.
         """
-        sizes = self._sizes
-        rows, pieces = sizes.first, sizes.pieces
+        self._made += 1
+        share = self._made * _GOLDEN % 1.0
+        rows, pieces = self._sizes.first, 1 + int(share * self._sizes.pieces)
         if len(self._due) >= MOST_KNOWN:
             self._due.pop(next(iter(self._due)))
-            self._forgotten += 1
-            share = self._forgotten * _GOLDEN % 1.0
-            rows, pieces = 1 + int(share * rows), 1 + int(share * pieces)
+            rows = 1 + int(share * rows)
         due = self._due[series] = _Due(rows, pieces)
         return due
 
-    def _pack(self, tx: Transaction, run: int, came: Mapping[int, int]) -> None:
-        """Packs rows until few are left, or as much was done as may be for the points that came."""
+    def _pack(
+        self, tx: Transaction, run: int, came: Mapping[int, tuple[_Due, int]], at_once: int
+    ) -> None:
+        """Packs rows until few are left, or as much was done as may be for the points that came.
+
+        Metrics that are logged together have enough rows together: but a few must wait their turn.
+        """
         block = self._sizes.block
-        moves = {field: 4 + 4 * count // block for field, count in came.items()}
+        self._turns += 1
+        start = int(self._turns * _GOLDEN % 1.0 * len(came))
+        fields = [*islice(came, start, None), *islice(came, start)]
+        for place, field in enumerate(fields):
+            came[field][0].rows = place // at_once
+        moves = {field: 2 + 2 * came[field][1] // block for field in fields[:at_once]}
         counted: dict[int, int] = {}
         for some in chunks(list(moves)):
-            counted |= count_rows(tx, run, {field: 2 * block * moves[field] for field in some})
+            counted |= count_rows(
+                tx, run, {field: 2 * block * (moves[field] + 1) for field in some}
+            )
         for field, count in counted.items():
-            due, left = self._due.get((run, field)) or self._new((run, field)), count
+            due, left = came[field][0], count
             for _ in range(moves[field]):
                 if left < 2 * block:
                     break
@@ -153,10 +189,15 @@ class PointWriter:
             due.rows = max(2 * block - left, block)
 
 
-def _row(run: int, field: int, point: Point) -> Row:
-    _, value, step, time_ms = point
-    nan = isnan(value)
-    return (run, field, step, time_ms, 0.0 if nan else value, int(nan))
+def _rows(run: int, points: Sequence[Point], fields: Mapping[str, int]) -> list[Row]:
+    """Points as (run, field, step, time, value, nan), without a Python call for each."""
+    keys, values, steps, times = (list(map(itemgetter(place), points)) for place in range(4))
+    nans: Iterable[int] = repeat(0)
+    if any(map(isnan, values)):
+        nans = list(map(int, map(isnan, values)))
+        values = [0.0 if nan else value for value, nan in zip(values, nans, strict=True)]
+    numbers = map(fields.__getitem__, keys)
+    return list(zip(repeat(run), numbers, steps, times, values, nans, strict=False))
 
 
 def _behind(tx: Transaction, run: int, pieces: Mapping[int, Columns]) -> set[int]:
@@ -175,25 +216,23 @@ def _move(
     tx: Transaction, series: Series, last: Ordered | None, most: int, *, block: int
 ) -> tuple[int, Ordered]:
     """Moves the next rows into one place between or inside the blocks; how many, and their last."""
-    most = min(2 * block, most)
-    rows = rows_after(tx, series, last, most)
-    if len(rows) < most:  # from the front again
-        rows = rows_after(tx, series, None, most)
-    before = block_at(tx, series, rows[0])
-    following = blocks_after(tx, series, rows[0], 1)
-    end = bisect_left(rows, following[0].first) if following else len(rows)
-    mine, partner = rows[:end], None
-    if before is not None and (before.last >= rows[0] or end < block // 4):
+    first = (rows_after(tx, series, last, 1) or rows_after(tx, series, None, 1))[0]
+    before = block_at(tx, series, first)
+    following = blocks_after(tx, series, first, 1)
+    until = following[0].first if following else None
+    mine = rows_between(tx, series, first, until, min(2 * block, most))
+    partner = None
+    if before is not None and (before.last >= first or len(mine) < block // 4):
         partner = before
-    elif end < block // 4 and following:
+    elif len(mine) < block // 4 and following:
         partner = following[0]
-    found: Iterable[Ordered] = mine
+    found = mine
     if partner is not None:
-        found = sorted({*partner.columns().rows(), *mine})
+        found = merged(partner.columns().rows(), mine)
         remove_blocks(tx, [partner.id])
-    add_blocks(tx, series[0], [(series[1], columns_of(list(found)))], 2 * block)
+    add_blocks(tx, series[0], [(series[1], columns_of(found))], 2 * block)
     remove_rows(tx, series, mine[0], mine[-1])
-    return end, mine[-1]
+    return len(mine), mine[-1]
 
 
 def join_newest(tx: Transaction, series: Series, sizes: Sizes) -> None:
