@@ -9,7 +9,7 @@ import numpy as np
 
 
 class TroubleRuntime:
-    """Reads ``trouble.json``: {"how": "nan" | "raise" | "shape" | "sleep", "value", "seconds"}."""
+    """Reads ``trouble.json``: {"how": "nan" | "raise" | "shape" | "sleep" | ..., "value", "seconds"}."""
 
     name = "trouble"
     steady = False
@@ -21,6 +21,7 @@ class TroubleRuntime:
 class Trouble:
     def __init__(self, how, value=0.5, seconds=0.0):
         self.how, self.value, self.seconds, self.calls = how, value, seconds, 0
+        self.kept = []
 
     def predict(self, inputs):
         self.calls += 1
@@ -29,6 +30,12 @@ class Trouble:
             return good
         if self.how == "sleep":
             time.sleep(self.seconds)
+        if self.how == "spin":  # holds Python's lock all the time
+            until = time.monotonic() + self.seconds
+            while time.monotonic() < until:
+                pass
+        if self.how == "leak":
+            self.kept.append(np.ones(1_000_000))
         if self.how == "raise":
             raise KeyError("no such thing")
         if self.how == "nan":

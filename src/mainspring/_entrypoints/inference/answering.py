@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Metrics
+from mainspring._entrypoints.inference.shadowing import Copy, Shadowing
 from mainspring.core.errors import Broken, TimedOut, Unavailable
 from mainspring.core.ids import new_id
 from mainspring.serving.capacity import SharedHands
@@ -35,8 +36,6 @@ from mainspring.serving.records import Answered, Outcomes
 # A variant that fails this way is replaced by the champion for the request; a request that is
 # itself wrong (Invalid) fails with every variant, so it is not tried again.
 _VARIANT_FAILED: Final = (Broken, Unavailable, TimedOut)
-# A shadow that has this many rows waiting gets no more: it must never slow the primary.
-_SHADOW_WAITING_ROWS: Final = 4096
 _REPLACEABLE: Final = frozenset({"canary", "arm", "group"})
 
 
@@ -51,7 +50,7 @@ class Answering:
         self._metrics = metrics
         self._capacity = capacity
         self._hands: dict[tuple[str, int], Hands] = {}
-        self._shadowing: set[asyncio.Task[None]] = set()
+        self._shadowing = Shadowing(fleet, recorder, metrics)
 
     async def answer(self, endpoint: LiveEndpoint, question: Question) -> Answer:
         """One score per row. Errors: those of the lanes; ``serving.records_not_stored``."""
@@ -77,7 +76,7 @@ class Answering:
         await self._keep(records, durable=question.durable)
         for live in watching:
             if live.variant.role == "shadow":
-                self._shadow(live, taken)
+                self._shadowing.copy(live, taken.copy())
         self._count(endpoint, records, taken)
         return answer
 
@@ -178,27 +177,6 @@ class Answering:
         for future in stored:
             await future
 
-    def _shadow(self, live: LiveVariant, taken: _Taken) -> None:
-        lane = self._fleet.shadow_lane(live.model)
-        missing = [n for n in live.model.names if n not in taken.question.columns]
-        if missing or lane.waiting_rows + taken.question.rows > _SHADOW_WAITING_ROWS:
-            self._metrics.dropped(live.layout.endpoint, live.variant, taken.question.rows)
-            return
-        task = asyncio.create_task(self._run_shadow(live, taken))
-        self._shadowing.add(task)
-        task.add_done_callback(self._shadowing.discard)
-
-    async def _run_shadow(self, live: LiveVariant, taken: _Taken) -> None:
-        question, model = taken.question, live.model
-        try:
-            matrix = model.encode(question.columns, question.rows)
-            scores = await self._fleet.shadow_lane(model).submit(matrix)
-        except (*_VARIANT_FAILED, ValueError):
-            self._metrics.dropped(live.layout.endpoint, live.variant, question.rows)
-            return
-        self._recorder.append(taken.record(live, None, scores))
-        self._metrics.answered(live.layout.endpoint, live.variant, question.rows, taken.seconds())
-
     def _count(self, endpoint: LiveEndpoint, records: list[Answered], taken: _Taken) -> None:
         seconds = taken.seconds()
         for record in records:
@@ -228,6 +206,17 @@ class _Taken:
             question.event_times
             if question.event_times is not None
             else np.full(question.rows, received_micros, dtype=np.int64)
+        )
+
+    def copy(self) -> Copy:
+        """What a shadow is given of it."""
+        return Copy(
+            self.question,
+            self._ids,
+            self._entities,
+            self.times,
+            self._received_micros,
+            self._started,
         )
 
     def seconds(self) -> float:
