@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 HEAD_SECONDS: Final = 15.0
 IDLE_SECONDS: Final = 120.0  # longer than the load balancers before us keep theirs
 _SMALL_SECONDS: Final = 2.0  # how long a handler waits for a short body to be there
+# Requests that wait for their turn; so much is parsed at once, then looked how many they are.
 _MOST_QUEUED: Final = 16
+_AT_ONCE_BYTES: Final = 16 * 1024
 # What is left of a refused body is read and thrown away, so that the client sees the answer.
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 64 << 20
 _TOO_SLOW: Final = 408
+_NOTHING: Final = memoryview(b"")
 log = logging.getLogger("mainspring.http")
 
 
@@ -35,9 +38,11 @@ class Connection(Replies, asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         super().__init__()
         self._listener = listener
-        self._requests = Requests(self, "")
+        self._requests = Requests(self)
+        self._held = _NOTHING  # of what came, not parsed yet
         self._current: Exchange | None = None
-        self._lingers = self._at_end = self._paused = False
+        self._is_deaf = False  # nothing further is read as a request
+        self._at_end = self._paused = False
         self._discarded_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._deadline = time.monotonic() + HEAD_SECONDS
@@ -47,30 +52,39 @@ class Connection(Replies, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         peer = self._transport.get_extra_info("peername")
-        self._requests = Requests(self, f"{peer[0]}:{peer[1]}" if peer else "")
+        self._requests.client = f"{peer[0]}:{peer[1]}" if peer else ""
+        self._listener.came(self)
         if self._listener.is_stopping:
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._requests.end()
-        self._requests.queue.clear()
+        self._be_deaf()
+        self._requests.forget()
         self._listener.gone(self)
 
     def eof_received(self) -> bool:
         self._at_end = True
         self._requests.end()
+        self._advance()
         return self._is_busy()
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self._lost:
+            self._advance()
+
     def data_received(self, data: bytes) -> None:
-        if self._lingers:
+        if self._is_deaf:
             self._discarded_bytes += len(data)
             if self._discarded_bytes > _LINGER_BYTES:
                 self.abort()
             return
-        status = self._requests.feed(data)
-        if status is not None:
-            self._refuse(status)
+        if len(data) > _AT_ONCE_BYTES:
+            self._held = memoryview(data)
+        else:
+            self._parse(data)
         self._advance()
 
     def _is_busy(self) -> bool:
@@ -100,12 +114,25 @@ class Connection(Replies, asyncio.Protocol):
 
     # -- one request after the other ----------------------------------------------------------
 
+    def _parse(self, data: bytes | memoryview) -> None:
+        status = self._requests.feed(data)
+        if status is not None:
+            self._refuse(status)
+
     def _advance(self) -> None:
+        """Parses what is held while few wait, and begins the next request in its turn.
+
+        It waits, too, for a client that does not take the answers it got.
+        """
         queue = self._requests.queue
-        while queue and self._current is None and (queue[0].complete or queue[0].begins_unread):
-            self._begin(queue.popleft())
+        while self._held and len(queue) <= _MOST_QUEUED:
+            part, self._held = self._held[:_AT_ONCE_BYTES], self._held[_AT_ONCE_BYTES:]
+            self._parse(part)
         if len(queue) > _MOST_QUEUED:
             self.pause()
+        may_begin = queue and self._current is None and not self._writing_stopped
+        if may_begin and (queue[0].complete or queue[0].begins_unread):
+            self._begin(queue.popleft())
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
@@ -132,18 +159,36 @@ class Connection(Replies, asyncio.Protocol):
         if error is not None:
             log.error("unexpected error in %s", exchange.scope.path[:200], exc_info=error)
         self._end_answer(exchange, failed=error is not None)
-        ends = self._listener.is_stopping or not exchange.keep_alive
-        if not exchange.complete:
-            self._linger()
-        elif ends or (self._at_end and not self._requests.queue):
+        if self._transport.is_closing():
+            self._be_deaf()
+            return
+        ends = self._listener.is_stopping or not (exchange.keep_alive and exchange.complete)
+        if ends or (self._at_end and not self._requests.queue):
+            self._close(is_read=exchange.complete)
+        elif not self._is_deaf:
+            self.resume()
+            self._deadline = time.monotonic() + self._patience()
+
+    def _patience(self) -> float:
+        if self._requests.queue:
+            return _SMALL_SECONDS
+        return HEAD_SECONDS if self._requests.in_head else IDLE_SECONDS
+
+    def _close(self, *, is_read: bool) -> None:
+        """Ends the connection after what was written. Closed on unread bytes, TCP would take it back."""
+        is_read &= not (self._is_deaf or self._requests.queue or self._requests.in_head)
+        self._be_deaf()
+        if is_read or self._at_end:
             self._transport.close()
         else:
-            self.resume()
-            self._deadline = time.monotonic() + IDLE_SECONDS
+            self._linger()
+
+    def _be_deaf(self) -> None:
+        self._is_deaf, self._held = True, _NOTHING
+        self._requests.queue.clear()
 
     def _linger(self) -> None:
-        self._lingers, self._deadline = True, time.monotonic() + _LINGER_SECONDS
-        self._requests.queue.clear()
+        self._deadline = time.monotonic() + _LINGER_SECONDS
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
         self.resume()
@@ -151,6 +196,7 @@ class Connection(Replies, asyncio.Protocol):
     def _refuse(self, status: int) -> None:
         """Nothing further is read as a request; what is under way is answered."""
         self._requests.end()
+        self._is_deaf, self._held = True, _NOTHING
         queue = self._requests.queue
         last = queue[-1] if queue else self._current
         if last is not None:
@@ -170,14 +216,15 @@ class Connection(Replies, asyncio.Protocol):
         if self._requests.queue:  # a body that drips: its handler has patience, and an end to it
             self._requests.queue[0].begins_unread = True
             self._advance()
-        elif self._lingers:
-            self.abort()
-        elif self._requests.head_bytes:
+        elif self._is_deaf:
+            if not self._transport.get_write_buffer_size():
+                self.abort()
+        elif self._requests.in_head:
             self._refuse(_TOO_SLOW)
         else:
             self._transport.close()
 
     def leave(self) -> None:
         """Ends the connection, after the answer to what it asked."""
-        if not self._is_busy():
+        if not (self._is_busy() or self._is_deaf):
             self._transport.close()

@@ -1,7 +1,7 @@
 """One request and its answer, in the shape of RSGI: what an application is called with.
 
-Source: the RSGI specification, version 1.6 (scope and HTTP protocol). An application written for it
-runs on this server and on any other that speaks RSGI.
+Source: the RSGI specification, version 1.6 (scope and HTTP protocol): the part of it that our
+applications use, so that they run on this server and on any other that speaks RSGI.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ class Exchange:
     def end(self, *, torn: bool = False) -> None:
         """Says that nothing more comes of the body: it is whole, or its sender is gone."""
         self.complete, self._torn = self.complete or not torn, torn
+        self.begins_unread |= torn
         self._wake()
 
     def _wake(self) -> None:
@@ -110,7 +111,10 @@ class Exchange:
     # -- the application's side ---------------------------------------------------------------
 
     async def __call__(self) -> bytes:
-        """The whole body; who calls looked at its declared length. Errors: ``http.torn_body``."""
+        """The whole body; who calls looked at its declared length. Errors: ``http.torn_body``.
+
+        It waits in memory, however much it is.
+        """
         if not self.complete:
             self._collects = True
             while not self.complete:
@@ -130,41 +134,45 @@ class Exchange:
 
     def response_empty(self, status: int, headers: Headers) -> None:
         """Answers without a body; a Content-Length among the headers is what GET would bring."""
-        self._answers()
+        self._check_unanswered()
         self._connection.answer(self, status, headers, b"")
+        self.answered = True
 
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
         """Answers with bytes."""
-        self._answers()
+        self._check_unanswered()
         self._connection.answer(self, status, headers, body)
+        self.answered = True
 
     def response_file_range(
         self, status: int, headers: Headers, path: str, start: int, end: int
     ) -> None:
         """Answers with bytes of a file, read as fast as the client takes them."""
-        self._answers()
+        self._check_unanswered()
         self._connection.answer_file(self, status, headers, (path, start, end))
+        self.answered = True
 
     def response_stream(self, status: int, headers: Headers) -> Connection:
         """Answers piece by piece: ``await`` its ``send_bytes`` for each; it ends with the handler."""
-        self._answers()
+        self._check_unanswered()
         self._connection.begin_stream(self, status, headers)
+        self.answered = True
         return self._connection
 
     def close(self, _status: int | None = None) -> None:
         """Ends the connection: for protocols that this server does not speak."""
-        self._answers()
+        self._check_unanswered()
         self._connection.abort()
+        self.answered = True
 
-    def _answers(self) -> None:
+    def _check_unanswered(self) -> None:
         if self.answered:
             raise RuntimeError("the request was answered already")
-        self.answered = True
 
     async def _more(self) -> None:
         if self._torn:
             raise Invalid("http.torn_body", "The body ended before it was whole.")
-        if self.expects_continue:
+        if self.expects_continue and not self.answered:
             self.expects_continue = False
             self._connection.say_continue()
         self._connection.resume()

@@ -18,15 +18,16 @@ _LINES: Final = {
     int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n" for status in HTTPStatus
 }
 _MOST_NAMES: Final = 1024
+_LONGEST_NAME: Final = 64
 _names: dict[bytes, str] = {}
 
 
 def field_name(raw: bytes) -> str:
-    """A header's name in lower case. Names repeat, so a bounded number is remembered."""
+    """A header's name in lower case. Names repeat, so a bounded number of short ones is remembered."""
     name = _names.get(raw)
     if name is None:
         name = raw.decode("latin-1").lower()
-        if len(_names) < _MOST_NAMES:
+        if len(_names) < _MOST_NAMES and len(raw) <= _LONGEST_NAME:
             _names[raw] = name
     return name
 

@@ -82,12 +82,14 @@ class Listener:
             if self._looking is not None:
                 self._looking.cancel()
 
+    def came(self, connection: Connection) -> None:
+        """Called by a connection that is open."""
+        self._connections.add(connection)
+
     def gone(self, connection: Connection) -> None:
         """Called by a connection that is closed."""
         self._connections.discard(connection)
-        if self._full and len(self._connections) < self._most:
-            self._open_door()
-        self._tell_if_empty()
+        self._recount()
 
     def _accept(self) -> None:
         assert self._socket is not None  # noqa: S101 - told to the type checker
@@ -109,15 +111,23 @@ class Listener:
             client.setblocking(False)
             task = loop.create_task(self._take(client))
             self._accepting.add(task)
-            task.add_done_callback(self._accepting.discard)
+            task.add_done_callback(self._taken)
 
     async def _take(self, client: socket.socket) -> None:
-        def made() -> Connection:
-            connection = Connection(self)
-            self._connections.add(connection)
-            return connection
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: Connection(self), client)
+        except OSError:  # it left before it came
+            client.close()
 
-        await asyncio.get_running_loop().connect_accepted_socket(made, client)
+    def _taken(self, task: asyncio.Task[None]) -> None:
+        self._accepting.discard(task)
+        self._recount()
+
+    def _recount(self) -> None:
+        if self._full and len(self._connections) + len(self._accepting) < self._most:
+            self._open_door()
+        self._tell_if_empty()
 
     def _shut_door(self) -> None:
         if self._socket is not None:
@@ -136,12 +146,12 @@ class Listener:
             listening.close()
 
     def _tell_if_empty(self) -> None:
-        if self.is_stopping and not self._connections:
+        if self.is_stopping and not self._connections and not self._accepting:
             self._empty.set()
 
     def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._looking = loop.call_later(_LOOK_SECONDS, self._look)
         now = time.monotonic()
         for connection in tuple(self._connections):
             connection.look(now)
-        loop = asyncio.get_running_loop()
-        self._looking = loop.call_later(_LOOK_SECONDS, self._look)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from typing import TYPE_CHECKING, Final, cast
 
 from mainspring._entrypoints._http.heads import CONTINUE, answer_head, refusal
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 STALLED_SECONDS: Final = 120.0
 _JOINED_BYTES: Final = 64 * 1024
 _FILE_BYTES: Final = 1 << 20
-_WITHOUT_LENGTH: Final = frozenset({204, 304})
+_WITHOUT_BODY: Final = frozenset({204, 304})
+_NAME_LENGTH: Final = len("content-length")
 _BROKEN: Final = 500
 
 
@@ -27,12 +27,12 @@ class Replies:
 
     def __init__(self) -> None:
         self._lost = False
-        self._chunked = False
-        self._owed_bytes = 0  # what a stream of a declared length still has to bring
+        self._streams = self._chunked = self._silent = False
+        self._owed_bytes: int | None = None  # what a stream of a declared length has still to bring
         self._sending: asyncio.Task[None] | None = None
         self._writing_stopped = False
         self._room: asyncio.Future[None] | None = None
-        self._unsent = (0, 0.0)  # bytes, and since when they are so many
+        self._unsent = (0, 0.0)  # bytes that wait for the client, and since when they are so many
 
     # -- asyncio's side -----------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ class Replies:
 
     def pause_writing(self) -> None:
         """More waits for the client than should."""
-        self._writing_stopped, self._unsent = True, (-1, time.monotonic())
+        self._writing_stopped = True
 
     def resume_writing(self) -> None:
         """There is room again."""
@@ -61,11 +61,9 @@ class Replies:
         self._transport.abort()
 
     def _look_at_writing(self, now: float) -> None:
-        if not self._writing_stopped:
-            return
         size, since = self._unsent
         left = self._transport.get_write_buffer_size()
-        if left != size:
+        if left != size or not left:
             self._unsent = (left, now)
         elif now - since > STALLED_SECONDS:
             self.abort()
@@ -78,13 +76,20 @@ class Replies:
             self._transport.write(CONTINUE)
 
     def answer(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
-        """Sends a whole answer. A Content-Length among the headers is that of a HEAD's answer."""
+        """Sends a whole answer. A Content-Length among the headers has to be true, but of HEAD."""
         if self._lost:
             return
-        more = _ending(exchange)
-        if status not in _WITHOUT_LENGTH and (body or not _declares(headers)):
-            more += f"content-length: {len(body)}\r\n"
+        more, is_head = _ending(exchange), exchange.scope.method == "HEAD"
+        if status in _WITHOUT_BODY:
+            body = b""
+        elif (declared := _declared(headers)) is None:
+            if body or not is_head:
+                more += f"content-length: {len(body)}\r\n"
+        elif declared != len(body) and not is_head:
+            raise ValueError("an answer is not as long as it declares")
         head = answer_head(status, headers, more)
+        if is_head:
+            body = b""
         if len(body) > _JOINED_BYTES:
             self._transport.writelines([head, body])
         else:
@@ -95,11 +100,15 @@ class Replies:
     ) -> None:
         """Sends bytes of a file; the connection's next request waits for it."""
         path, start, end = part
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         more = _ending(exchange)
-        if not _declares(headers):
+        declared = _declared(headers)
+        if declared is None:
             more += f"content-length: {end - start}\r\n"
+        elif declared != end - start:
+            raise ValueError("an answer is not as long as it declares")
         head = answer_head(status, headers, more)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        start = end if exchange.scope.method == "HEAD" else start
         sending = self._send_file(head, descriptor, start, end)
         self._sending = asyncio.get_running_loop().create_task(sending)
 
@@ -123,22 +132,30 @@ class Replies:
 
     def begin_stream(self, exchange: Exchange, status: int, headers: Headers) -> None:
         """Sends a head whose body comes with :meth:`send_bytes`."""
-        more, self._chunked = "", False
-        declared = [value for name, value in headers if name.lower() == "content-length"]
-        if declared:
-            self._owed_bytes = int(declared[0])
-        elif exchange.scope.http_version == "1.1":
-            self._chunked, more = True, "transfer-encoding: chunked\r\n"
-        else:
+        more, owed = "", _declared(headers)
+        self._silent = exchange.scope.method == "HEAD" or status in _WITHOUT_BODY
+        if self._silent:
+            owed = None
+        elif owed is None and exchange.scope.http_version == "1.1":
+            more = "transfer-encoding: chunked\r\n"
+        elif owed is None:
             exchange.keep_alive = False
+        head = answer_head(status, headers, more + _ending(exchange))
+        self._streams, self._chunked, self._owed_bytes = True, bool(more), owed
         if not self._lost:
-            self._transport.write(answer_head(status, headers, more + _ending(exchange)))
+            self._transport.write(head)
 
     async def send_bytes(self, data: bytes) -> None:
         """Sends a piece; returns once there is room for the next. Errors: ``ConnectionError``."""
-        if self._chunked:
+        if not self._streams:
+            raise RuntimeError("no answer is being sent piece by piece")
+        if self._silent:
+            data = b""
+        elif self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-        elif self._owed_bytes:
+        elif self._owed_bytes is not None:
+            if len(data) > self._owed_bytes:
+                raise ValueError("a stream is longer than it declares")
             self._owed_bytes -= len(data)
         await self._write(data)
 
@@ -154,8 +171,8 @@ class Replies:
 
     def _end_answer(self, exchange: Exchange, *, failed: bool) -> None:
         """What an answer still needs once its handler is done."""
-        chunked, self._chunked = self._chunked, False
-        owed, self._owed_bytes = self._owed_bytes, 0
+        chunked, owed = self._chunked, self._owed_bytes
+        self._streams, self._chunked, self._owed_bytes = False, False, None
         if not exchange.answered:
             self._transport.write(refusal(_BROKEN))
             exchange.keep_alive = False
@@ -179,5 +196,9 @@ def _ending(exchange: Exchange) -> str:
     return "connection: keep-alive\r\n" if exchange.scope.http_version == "1.0" else ""
 
 
-def _declares(headers: Headers) -> bool:
-    return any(name.lower() == "content-length" for name, _ in headers)
+def _declared(headers: Headers) -> int | None:
+    """The Content-Length among headers, if any."""
+    for name, value in headers:
+        if len(name) == _NAME_LENGTH and name.lower() == "content-length":
+            return int(value)
+    return None
