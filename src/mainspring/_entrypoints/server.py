@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Final
 
 from mainspring._bootstrap.workspace import Workspace
 from mainspring._entrypoints._http import Application, Counted, Doors, Mount, OneToken, serve
+from mainspring._entrypoints._http.serving import Manner
 from mainspring._entrypoints.api import api_mount
 from mainspring._entrypoints.mlflow import mlflow_mount
 from mainspring._entrypoints.operations import operations_mount
@@ -58,10 +60,27 @@ def run_server(
     care = _Care(workspace.tracking.runs, workspace.database)
     care.start()
     try:
-        serve(app, host, port, ready=ready)
+        manner = Manner(beside=(_OwnCommits(workspace.database),))
+        serve(app, host, port, manner=manner, ready=ready)
     finally:
         care.stop()
         workspace.close()
+
+
+class _OwnCommits:
+    """Has the event loop commit what its own handlers write, while it serves."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def start(self) -> None:
+        self._database.attend(asyncio.get_running_loop().call_soon)
+
+    def leaving(self) -> None:
+        """Nothing: it still answers."""
+
+    async def stop(self) -> None:
+        self._database.attend(None)
 
 
 class _Care:

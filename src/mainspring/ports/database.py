@@ -72,6 +72,14 @@ class Database(Protocol):
         """Like :meth:`write`, without waiting: the future resolves once it is durable."""
         ...
 
+    def attend(self, call_soon: Callable[[Callable[[], None]], object] | None) -> None:
+        """From now on the calling thread may commit what it submits by itself; None ends that.
+
+        For an event loop, whose ``call_soon`` this is: a small commit on a quick disk costs it
+        less than to wake another thread and to be woken again. It waits for nobody else's.
+        """
+        ...
+
     def migrate(self) -> int:
         """Brings the schema to this version, resumably; how many migrations were applied."""
         ...

@@ -78,6 +78,9 @@ class PostgresDatabase:
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         return self._writer.submit(work)
 
+    def attend(self, _call_soon: object) -> None:
+        """Nothing: a commit over a network would keep the thread from its other work."""
+
     def migrate(self) -> int:
         self.write(lambda tx: tx.run(migration.LEDGER))
         applied = 0

@@ -18,6 +18,7 @@ from mainspring.core.events import Fact
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Row, Values
 
+PATIENCE_SECONDS: Final = 10.0  # with other processes that write
 FEW: Final = 25  # fewer rows than this are not worth a statement of their own
 _FULL, _IOERR, _CORRUPT, _NOTADB = 13, 10, 11, 26
 
@@ -30,7 +31,11 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     if path != ":memory:" and not read_only:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(
-        path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=512
+        path,
+        timeout=PATIENCE_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
     )
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from mainspring._adapters.sql import migration
-from mainspring._adapters.sql.writer import GroupWriter, Work, closed
+from mainspring._adapters.sql.writer import CallSoon, GroupWriter, Work, closed
 from mainspring._adapters.sqlite.connection import (
+    PATIENCE_SECONDS,
     SqliteReader,
     SqliteTransaction,
     close_quietly,
@@ -49,7 +50,10 @@ class SqliteDatabase:
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._broken: Broken | None = None
         self._connection = self._open()
-        self._writer = GroupWriter(self._commit_alone, self._recovered)
+        self._is_patient = True
+        # In memory a read would keep the thread at the desk waiting.
+        now = None if self._memory else self._commit_now
+        self._writer = GroupWriter(self._commit_alone, self._recovered, now)
 
     # -- the port -----------------------------------------------------------------------------
 
@@ -70,6 +74,9 @@ class SqliteDatabase:
 
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         return self._writer.submit(work)
+
+    def attend(self, call_soon: CallSoon | None) -> None:
+        self._writer.attend(call_soon)
 
     def migrate(self) -> int:
         self.write(lambda tx: tx.run(migration.LEDGER))
@@ -140,19 +147,41 @@ class SqliteDatabase:
         with self._alone:
             self._commit(group)
 
+    def _commit_now(self, group: list[Work]) -> bool:
+        """Commits a group unless the transaction cannot begin at once: the writer may wait."""
+        with self._alone:
+            if self._broken is None:
+                try:
+                    self._wait_for_others(patiently=False)
+                    self._connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.Error:
+                    return False  # if it is more than another process, the writer meets it too
+            self._commit(group, begun=True)
+            return True
+
+    def _wait_for_others(self, *, patiently: bool) -> None:
+        """Whether a transaction of another process is waited for when one begins."""
+        if self._is_patient != patiently:
+            milliseconds = int(1e3 * PATIENCE_SECONDS) if patiently else 0
+            self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._is_patient = patiently
+
     def _recovered(self) -> Broken | None:
         with self._alone:
             if self._broken is not None:
                 self._reopen()
             return self._broken
 
-    def _commit(self, group: list[Work]) -> None:
+    def _commit(self, group: list[Work], *, begun: bool = False) -> None:
         """Runs a group as one transaction; each for itself when one of them undid the group."""
         if self._broken is not None:
             for item in group:
                 item.error = self._broken
             return
         try:
+            if not begun:
+                self._wait_for_others(patiently=True)
+                self._connection.execute("BEGIN IMMEDIATE")
             self._transact(group)
         except sqlite3.Error as error:
             trouble = self._rolled_back(error)
@@ -166,7 +195,6 @@ class SqliteDatabase:
     def _transact(self, group: list[Work]) -> None:
         connection = self._connection
         tx = SqliteTransaction(connection, self._clock)
-        connection.execute("BEGIN IMMEDIATE")
         if len(group) == 1:
             # Alone, a piece of work needs no savepoint: it is the transaction.
             self._run(group[0], tx)
@@ -229,7 +257,7 @@ class SqliteDatabase:
         try:
             if not self._memory:
                 close_quietly(self._connection)
-                self._connection = connect(self._path)
+                self._connection, self._is_patient = connect(self._path), True
             verdict = self._connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except (sqlite3.Error, OSError) as error:

@@ -18,6 +18,7 @@ from mainspring._entrypoints._http import bodies
 from mainspring._entrypoints._http.counting import Counted
 from mainspring._entrypoints._http.doors import Doors, check_content_type
 from mainspring._entrypoints._http.errors import encode_error, error_headers
+from mainspring._entrypoints._http.futures import awaited
 from mainspring._entrypoints._http.messages import Answer, FilePart, Headers, Request, Response
 from mainspring._entrypoints._http.routing import ErrorEncoder, Mount, Route, Router
 from mainspring.core.actor import Actor
@@ -119,7 +120,7 @@ class Application:
     async def _handle(self, route: Route, request: Request) -> Response:
         if route.inline:
             answer = route.handler(request)
-            return answer if isinstance(answer, Response) else await asyncio.wrap_future(answer)
+            return answer if isinstance(answer, Response) else await awaited(answer)
         if self._waiting >= MAX_WAITING:
             raise Unavailable("http.busy", "The server has too much to do.", hint="Try again soon.")
         self._waiting += 1

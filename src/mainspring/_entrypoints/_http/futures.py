@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
@@ -23,3 +25,31 @@ def then(future: Future[T], answer: Callable[[T], Response]) -> Future[Response]
 
     future.add_done_callback(resolve)
     return made
+
+
+def awaited(future: Future[T]) -> asyncio.Future[T]:
+    """The future as one that a coroutine of the running loop awaits.
+
+    What resolves it on the loop's own thread, as a commit of the loop does, wakes nobody.
+    """
+    loop, here = asyncio.get_running_loop(), threading.get_ident()
+    waiting: asyncio.Future[T] = loop.create_future()
+
+    def resolve(done: Future[T]) -> None:
+        if threading.get_ident() == here:
+            _settle(waiting, done)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, waiting, done)
+
+    future.add_done_callback(resolve)
+    return waiting
+
+
+def _settle(waiting: asyncio.Future[T], done: Future[T]) -> None:
+    if waiting.done():  # whoever waited has left
+        return
+    error = done.exception()
+    if error is None:
+        waiting.set_result(done.result())
+    else:
+        waiting.set_exception(error)
