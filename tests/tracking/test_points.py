@@ -157,6 +157,55 @@ def test_a_first_read_fetches_blocks_and_not_points(tracking: Tracking) -> None:
     assert rows < 2 * BLOCK + 200
 
 
+class Failing(Counting):
+    """A transaction whose statements fail after so many."""
+
+    def __init__(self, tx: Any, good: int) -> None:
+        super().__init__(tx)
+        self.good = good
+
+    def _next(self) -> None:
+        if self.calls >= self.good:
+            raise OSError
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        self._next()
+        return super().all(sql, values)
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        self._next()
+        return super().one(sql, values)
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        self._next()
+        return super().run(sql, values)
+
+    def many(self, sql: str, rows: Any) -> None:
+        self._next()
+        super().many(sql, rows)
+
+
+def test_a_write_that_fails_while_it_packs_changes_nothing(database: Database) -> None:
+    """Each statement of each write fails once: it is undone whole, and the next try stores it."""
+    run, writer, logged, failures = next(numbers), PointWriter(SMALL), list[Ordered](), 0
+    for batch in range(120):
+        points = [(3 * batch + i, 0, 1.0, 0) for i in range(6 if batch % 7 == 0 else 3)]
+        some, good, done = points_of(points), 0, False
+        while not done:
+            try:
+                database.write(lambda tx, g=good, s=some: writer.add(Failing(tx, g), run, s, M))
+                done = True
+            except OSError:
+                failures += 1
+                good += 1
+                check(database, run, sorted(set(logged)))
+        logged += points
+    check(database, run, sorted(set(logged)))
+    blocks = database.read(lambda reader: blocks_after(reader, (run, FIELD), None, 1_000))
+    assert len(blocks) > 10
+    assert failures > 200
+
+
 def test_blocks_of_few_points_are_made_one(database: Database) -> None:
     """Many small batches of a metric are few blocks in the end."""
     run, writer = next(numbers), PointWriter()
