@@ -180,7 +180,15 @@ def mlruns(tmp_path: Path) -> Path:
             f"{run}/artifacts/model/MLmodel": "flavors: {}\n",
             "7/ffffffffffffffffffffffffffffffff/meta.yaml": "lifecycle_stage: deleted\nstatus: 3\n",
             "7/models/m-abc/meta.yaml": "model_id: m-abc\nname: model\nmodel_type: ''\n"
-            f"creation_timestamp: 5\nlast_updated_timestamp: 6\nsource_run_id: {RUN}\nstatus: 2\n",
+            f"creation_timestamp: 5\nlast_updated_timestamp: 6\nsource_run_id: {RUN}\nstatus: 3\n",
+            "7/models/m-abc/metrics/auc": f"1000 0.75 0 {RUN} d ad6f\nbroken\n",
+            "7/datasets/1a/meta.yaml": "digest: ad6f\nname: 'd: 1'\nprofile: null\n"
+            'source: \'{"url": "https://x/y.csv"}\'\nsource_type: http\n',
+            f"{run}/inputs/2b/meta.yaml": "source_id: 1a\nsource_type: DATASET\ntags:\n"
+            "  mlflow.data.context: training\n",
+            f"{run}/inputs/3c/meta.yaml": "source_id: none\nsource_type: DATASET\ntags: {}\n",
+            f"{run}/outputs/4d/meta.yaml": "destination_id: m-abc\n"
+            "destination_type: MODEL_OUTPUT\nsource_type: RUN_OUTPUT\nstep: 7\ntags: {}\n",
             "7/models/m-abc/artifacts/MLmodel": "flavors: {}\n",
             "models/churn/meta.yaml": "name: churn\ndescription: about\n",
             "models/churn/aliases/champion": "2",
@@ -201,7 +209,9 @@ def test_an_mlruns_folder_comes_in_whole(here: Workspace, mlruns: Path) -> None:
     assert (taken.runs, taken.points, taken.files, taken.models) == (1, 4, 2, 1)
     assert (taken.registered, taken.versions) == (1, 2)
     assert [one.what for one in taken.differences] == [
-        "the parameter 'long' was cut to 6000 characters"
+        "the parameter 'long' was cut to 6000 characters",
+        "deleted runs left out: 1",
+        "left out: it was deleted there",
     ]
     run = here.tracking.runs.get(RUN)
     assert (run.name, run.status, run.start_ms, run.end_ms, run.user) == (
@@ -218,7 +228,15 @@ def test_an_mlruns_folder_comes_in_whole(here: Workspace, mlruns: Path) -> None:
     first = here.registry.versions.get("churn", 1)
     assert (first.source, first.stage, first.run_id) == (f"runs:/{RUN}/model", "Production", RUN)
     assert here.registry.aliases.resolve("churn@champion").source == "models:/m-abc"
-    assert here.tracking.models.get("m-abc").run_id == RUN
+    assert [(one.dataset.name, one.dataset.digest, one.tags) for one in run.datasets] == [
+        ("d: 1", "ad6f", {"mlflow.data.context": "training"})
+    ]
+    assert [(one.model_id, one.role, one.step) for one in run.models] == [("m-abc", "output", 7)]
+    model = here.tracking.models.get("m-abc")
+    assert (model.run_id, model.status) == (RUN, "UPLOAD_FAILED")
+    assert [(one.point.key, one.point.value, one.dataset_name) for one in model.metrics] == [
+        ("auc", 0.75, "d")
+    ]
 
 
 def test_the_folder_again_brings_nothing_new(here: Workspace, mlruns: Path) -> None:
@@ -230,7 +248,11 @@ def test_the_folder_again_brings_nothing_new(here: Workspace, mlruns: Path) -> N
     write(mlruns, {"models/churn/version-4/meta.yaml": "name: churn\nsource: s3://b/m\n"})
     taken = import_runs(here, str(mlruns))
     assert taken.versions == 1
-    assert [one.what for one in taken.differences] == ["is version 3 here"]
+    assert [one.what for one in taken.differences] == [
+        "deleted runs left out: 1",
+        "left out: it was deleted there",
+        "is version 3 here",
+    ]
 
 
 def test_links_in_a_folder_are_not_followed(here: Workspace, mlruns: Path, tmp_path: Path) -> None:

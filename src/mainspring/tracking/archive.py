@@ -157,6 +157,9 @@ class RunFile:
         del model
         yield from ()
 
+    def left_out(self) -> Iterator[tuple[str, str]]:
+        yield from ()
+
     def _blocks(self, name: str) -> Iterator[bytes]:
         try:
             with self._archive.open(name) as file:

@@ -56,6 +56,8 @@ class Intake:
                 self.tell(f"{taken.runs} runs, {taken.points:,} points, {taken.files:,} files")
             for model in origin.models(there):
                 self._model(origin, model, here, taken)
+        for where, what in origin.left_out():
+            taken.differs(where, what)
         return taken
 
     # -- inside ---------------------------------------------------------------------------------

@@ -48,6 +48,10 @@ class Origin(Protocol):
         """A logged model's artifacts."""
         ...
 
+    def left_out(self) -> Iterator[tuple[str, str]]:
+        """What it holds that nobody asks it for, such as deleted runs: where, and what of it."""
+        ...
+
 
 class Difference(msgspec.Struct, frozen=True):
     """Something that is not here as it was there: where, and what about it."""

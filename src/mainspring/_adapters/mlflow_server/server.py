@@ -32,6 +32,8 @@ from mainspring.tracking.types import (
 
 _API: Final = "/api/2.0/mlflow"
 _FILES: Final = "/api/2.0/mlflow-artifacts/artifacts"
+_TRACES: Final = "/api/3.0/mlflow/traces/search"
+_OF_PROMPTS: Final = ("prompt-template", "dummy-source")  # no place: a prompt's text is a tag
 _SECONDS: Final = 120.0
 _PAGE: Final = 500
 _POINTS: Final = 25_000
@@ -101,17 +103,48 @@ class MlflowServer:
         path = path[2:].partition("/")[2] if path.startswith("//") else path
         yield from self._proxied(path.strip("/"), "")
 
+    def left_out(self) -> Iterator[tuple[str, str]]:
+        deleted = {"view_type": "DELETED_ONLY"}
+        for found in self._pages("experiments", "experiments/search", deleted):
+            yield f"experiment {found['name']}", "left out: it was deleted there"
+        for one in self.experiments():
+            where = f"experiment {one.name}"
+            asked = {"experiment_ids": [one.id], "run_view_type": "DELETED_ONLY"}
+            gone = sum(1 for _ in self._pages("runs", "runs/search", asked))
+            if gone:
+                yield where, f"deleted runs left out: {gone}"
+            if self._has_traces(one.id):
+                yield where, "left out its traces"
+
     def registered(self) -> Iterator[ForeignModel]:
-        """The server's registry."""
+        """The server's registry; prompts, which it tells of only when asked, come last."""
+        yield from self._registered("")
+        yield from self._registered("tags.`mlflow.prompt.is_prompt` = 'true'")
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _has_traces(self, experiment_id: str) -> bool:
+        place = {
+            "type": "MLFLOW_EXPERIMENT",
+            "mlflow_experiment": {"experiment_id": experiment_id},
+        }
+        asked = {"locations": [place], "max_results": 1}
+        try:
+            return bool(self._json("POST", _TRACES, asked).get("traces"))
+        except (NotFound, Invalid):  # a server before 3.0 has none
+            return False
+
+    def _registered(self, text: str) -> Iterator[ForeignModel]:
+        asked = {"filter": text} if text else {}
         for found in self._pages(
-            "registered_models", "registered-models/search", {}, method="GET", size=100
+            "registered_models", "registered-models/search", asked, method="GET", size=100
         ):
             name = found["name"]
             quoted = name.replace("'", "''")
             versions = self._pages(
                 "model_versions",
                 "model-versions/search",
-                {"filter": f"name='{quoted}'"},
+                {"filter": f"name='{quoted}'" + (f" AND {text}" if text else "")},
                 method="GET",
                 size=1000,
             )
@@ -122,8 +155,6 @@ class MlflowServer:
                 aliases={one["alias"]: int(one["version"]) for one in found.get("aliases", [])},
                 versions=tuple(map(_version, versions)),
             )
-
-    # -- inside ---------------------------------------------------------------------------------
 
     def _run_files(self, run_id: str, folder: str) -> Files:
         asked = {"run_id": run_id, **({"path": folder} if folder else {})}
@@ -331,6 +362,8 @@ def _version(found: Mapping[str, Any]) -> ForeignVersion:
 
 def _source(source: str, run_id: str) -> str:
     """A source as it reads after the import: paths to artifacts name the run or logged model."""
+    if source in _OF_PROMPTS:
+        return f"objects:/{source}"
     parts = source.split("/")
     for at, part in enumerate(parts):
         if part.startswith("m-") and parts[at - 1 : at] == ["models"]:

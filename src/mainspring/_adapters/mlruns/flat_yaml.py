@@ -40,6 +40,23 @@ def parse_flat(text: str) -> dict[str, str | None]:
     return {name: _scalar(lines) for name, lines in parts.items()}
 
 
+def parse_below(text: str, name: str) -> dict[str, str | None]:
+    r"""Names and values of the mapping below a name; none when it holds none.
+
+    Example:
+        >>> parse_below("step: 0\ntags:\n  a.b: 'x'\nz: 1\n", "tags")
+        {'a.b': 'x'}
+    """
+    below: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        if not line.startswith(" "):
+            inside = line.rstrip() == f"{name}:"
+        elif inside:
+            below.append(line.removeprefix("  "))
+    return parse_flat("\n".join(below))
+
+
 def _open_quote(lines: list[str]) -> bool:
     """Whether a quoted value goes on: an indented line may look like a name."""
     text = "\n".join(lines)

@@ -20,7 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from mainspring._adapters.mlruns.flat_yaml import parse_flat
+from mainspring._adapters.mlruns.links import dataset, measured, model_link, read_dataset
 from mainspring.core.errors import Invalid, NotFound
 from mainspring.core.ids import RunId
 from mainspring.registry.intake import ForeignModel, ForeignVersion
@@ -29,6 +32,7 @@ from mainspring.tracking.types import (
     STATUSES,
     Experiment,
     LoggedModel,
+    ModelStatus,
     Point,
     Run,
     Status,
@@ -37,6 +41,10 @@ from mainspring.tracking.types import (
 _STATUSES: Final[dict[str, Status]] = {
     "1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED",
 }  # fmt: skip
+_MODEL_STATUSES: Final[dict[str, ModelStatus]] = {
+    "1": "PENDING", "2": "READY", "3": "UPLOAD_FAILED",
+}  # fmt: skip
+_NO_RUNS: Final = frozenset({"models", "datasets", "traces", "tags"})
 _META: Final = "meta.yaml"
 _BLOCK_BYTES: Final = 1 << 20
 _MOST_TEXT_BYTES: Final = 1 << 24
@@ -73,13 +81,43 @@ class MlrunsFolder:
             )
 
     def runs(self, experiment: Experiment) -> Iterator[Run]:
+        place = self._folder / experiment.id
+        known = {one.name: dataset(_text(one / _META)) for one in _linked(place / "datasets")}
         found = []
-        for folder in _folders(self._folder / experiment.id):
-            if folder.name != "models" and folder.joinpath(_META).is_file():
-                run = _run(folder, experiment.id)
-                if run.state == "active":
-                    found.append(run)
+        for run in self._runs(experiment.id):
+            if run.state == "active":
+                inputs = [_text(one / _META) for one in _linked(place / run.id / "inputs")]
+                outputs = [_text(one / _META) for one in _linked(place / run.id / "outputs")]
+                read = (read_dataset(link, known) for link in inputs)
+                models = (model_link(link) for link in (*inputs, *outputs))
+                found.append(
+                    replace(
+                        run,
+                        datasets=tuple(one for one in read if one),
+                        models=tuple(one for one in models if one),
+                    )
+                )
         yield from sorted(found, key=lambda run: (run.start_ms, run.id))
+
+    def left_out(self) -> Iterator[tuple[str, str]]:
+        for folder in (*_folders(self._folder), *_folders(self._folder / ".trash")):
+            if not folder.joinpath(_META).is_file() or folder.name == "models":
+                continue
+            meta = _meta(folder)
+            where = f"experiment {meta.get('name') or folder.name}"
+            if folder.parent != self._folder or meta.get("lifecycle_stage") == "deleted":
+                yield where, "left out: it was deleted there"
+                continue
+            deleted = sum(run.state == "deleted" for run in self._runs(folder.name))
+            if deleted:
+                yield where, f"deleted runs left out: {deleted}"
+            if _folders(folder / "traces"):
+                yield where, "left out its traces"
+
+    def _runs(self, experiment_id: str) -> Iterator[Run]:
+        for folder in _folders(self._folder / experiment_id):
+            if folder.name not in _NO_RUNS and folder.joinpath(_META).is_file():
+                yield _run(folder, experiment_id)
 
     def history(self, run: Run, key: str) -> Iterator[Point]:
         path = self._folder / run.experiment_id / run.id / "metrics" / key
@@ -109,11 +147,16 @@ class MlrunsFolder:
                 artifact_uri=meta.get("artifact_location") or "",
                 created_ms=_number(meta.get("creation_timestamp")),
                 updated_ms=_number(meta.get("last_updated_timestamp")),
-                status="READY",
+                status=_MODEL_STATUSES.get(str(meta.get("status")), "READY"),
                 model_type=meta.get("model_type") or "",
                 run_id=meta.get("source_run_id") or "",
                 params=_texts(folder / "params"),
                 tags=_texts(folder / "tags"),
+                metrics=tuple(
+                    point
+                    for key, text in _texts(folder / "metrics").items()
+                    for point in measured(folder.name, key, text)
+                ),
             )
 
     def model_files(self, model: LoggedModel) -> Files:
@@ -182,6 +225,10 @@ def _run(folder: Path, experiment_id: str) -> Run:
         tags=_texts(folder / "tags"),
         metrics=tuple(Point(key, 0.0, 0, 0) for key in keys),
     )
+
+
+def _linked(folder: Path) -> list[Path]:
+    return [path for path in _folders(folder) if path.joinpath(_META).is_file()]
 
 
 def _meta(folder: Path) -> dict[str, str | None]:

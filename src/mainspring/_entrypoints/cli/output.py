@@ -24,6 +24,7 @@ EXIT_CODES: Final[dict[Kind, int]] = {
 FAILED: Final = 1
 _LEAST_WIDTH: Final = 12
 _SMALL: Final = 10
+_LARGE = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,8 @@ def cell(value: Any) -> str:
 def _number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}"
+    if abs(value) >= _LARGE:
+        return f"{value:.6g}"
     return f"{value:,.4f}" if abs(value) < _SMALL else f"{value:,.1f}"
 
 
