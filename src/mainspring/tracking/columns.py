@@ -133,8 +133,7 @@ def in_order(points: Sequence[Point]) -> Columns:
 
 def pack(columns: Columns) -> bytes:
     """The binary form."""
-    parts = [column.tobytes() for column in _little(columns)]
-    return HEAD.pack(MARK, FORMAT, len(columns.steps)) + b"".join(parts)
+    return b"".join((HEAD.pack(MARK, FORMAT, len(columns.steps)), *_little(columns)))
 
 
 def unpack(data: bytes) -> Columns:
