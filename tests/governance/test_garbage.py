@@ -17,6 +17,7 @@ from mainspring.core.errors import Invalid, MainspringError, NotFound
 from mainspring.governance.garbage import Found
 from mainspring.registry.details import Details
 from mainspring.tracking import Batch, Point
+from mainspring.tracking.types import HOLD_TAG, ModelLink
 
 NOW = timedelta(0)
 
@@ -118,6 +119,42 @@ def test_a_deleted_logged_model_goes(workspace: Workspace) -> None:
     found = workspace.garbage.collect(grace=NOW)
     assert (found.models, found.runs, found.kept, found.objects) == ((gone.id,), (), 1, 1)
     assert models.get(kept.id).run_id == run
+
+
+def test_what_is_held_stays_until_it_is_let_go(workspace: Workspace) -> None:
+    """A tag on the run, on its experiment or on a logged model; without the tag it goes."""
+    tracking = workspace.tracking
+    trial = tracking.experiments.create("trial").id
+    runs = [run_with(workspace, b"1"), run_with(workspace, b"2", trial), run_with(workspace, b"3")]
+    model = tracking.models.create("0", name="m", run_id=runs[2], tags={HOLD_TAG: "case 17"})
+    tracking.artifacts.put(f"0/models/{model.id}/artifacts/model.bin", b"4")
+    tracking.runs.log(runs[0], Batch(tags=((HOLD_TAG, "case 17"),))).result()
+    tracking.experiments.tag(trial, {HOLD_TAG: "case 17"})
+    tracking.models.delete(model.id)
+    for run in runs:
+        tracking.runs.delete(run)
+    assert workspace.garbage.collect(grace=NOW) == Found(kept=4)
+    tracking.experiments.untag(trial, HOLD_TAG)
+    assert workspace.garbage.collect(grace=NOW).runs == (runs[1],)
+    tracking.runs.restore(runs[0])
+    tracking.runs.untag(runs[0], HOLD_TAG)
+    tracking.runs.delete(runs[0])
+    assert workspace.garbage.collect(grace=NOW).runs == (runs[0],)
+    assert workspace.objects.get(sha256(b"4")) == b"4"
+
+
+def test_a_model_that_a_live_run_read_stays(workspace: Workspace) -> None:
+    """Lineage leads back to it; once that run is deleted, both go."""
+    tracking = workspace.tracking
+    model = tracking.models.create("0", name="m")
+    tracking.artifacts.put(f"0/models/{model.id}/artifacts/model.bin", b"read")
+    reader = run_with(workspace, b"reader")
+    tracking.runs.link(reader, models=[ModelLink(model.id, "input")])
+    tracking.models.delete(model.id)
+    assert workspace.garbage.collect(grace=NOW) == Found(kept=1)
+    tracking.runs.delete(reader)
+    found = workspace.garbage.collect(grace=NOW)
+    assert (found.models, found.runs, found.objects) == ((model.id,), (reader,), 2)
 
 
 def test_what_is_young_waits(workspace: Workspace) -> None:

@@ -22,6 +22,7 @@ MODEL_STATUSES: Final[tuple[ModelStatus, ...]] = get_args(ModelStatus)
 ENDED: Final[frozenset[Status]] = frozenset({"FINISHED", "FAILED", "KILLED"})
 NAME_TAG: Final = "mlflow.runName"
 LOST_TAG: Final = "mainspring.lost"
+HOLD_TAG: Final = "mainspring.hold"  # on a run, an experiment or a model: gc spares it
 CONTEXT_TAG: Final = "mlflow.data.context"
 DEFAULT_EXPERIMENT: Final = "0"
 

@@ -13,6 +13,7 @@ from mainspring._adapters.sql.tracking_uploads import SqlUploads
 from mainspring.core.digest import Digest
 from mainspring.governance.ports import Leftover
 from mainspring.ports.database import Reader, Transaction
+from mainspring.tracking.types import HOLD_TAG
 from mainspring.tracking.uploads import ABANDONED_SECONDS
 
 _SCHEME: Final = "mlflow-artifacts:"
@@ -40,12 +41,25 @@ _OF_RUN: Final = (
 )
 
 
+# Runs, experiments and logged models with this tag are spared, whatever else says they may go.
+_HELD_RUNS: Final = (
+    "SELECT r.uuid FROM run_terms t JOIN fields f ON f.id = t.field JOIN runs r ON r.id = t.run "
+    f"WHERE f.name = 't:{HOLD_TAG}'"
+)
+_READ: Final = (
+    "SELECT DISTINCT l.model FROM run_models l JOIN runs r ON r.id = l.run "
+    "WHERE l.role = 'input' AND r.shelf = 2 * r.experiment"
+)
+
+
 class _Model(msgspec.Struct):
     artifact_uri: str = ""
     run_id: str = ""
+    tags: dict[str, str] = {}
 
 
 _decode = msgspec.json.Decoder(_Model).decode
+_tags = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class SqlGarbage:
@@ -113,15 +127,35 @@ class SqlGarbage:
 
 
 def _needed(reader: Reader) -> set[str]:
-    """Every run and logged model that a version names, live or deleted, or a live model its run."""
+    """Every run and logged model that something holds.
+
+    A version, live or deleted, names them; a live run read the model; a live model came
+    from the run; or somebody holds them, or their experiment, by a tag.
+    """
     found: set[str] = set()
     for run, model, source in reader.all(
         "SELECT run_id, logged_model_id, source FROM model_versions"
     ):
         found.update((run, model, *source.split("/"), *source.split(":")))
-    rows = reader.all("SELECT document FROM logged_models WHERE state = 'active'")
-    found.update(_decode(row[0]).run_id for row in rows)
+    found.update(row[0] for row in reader.all(_READ))
+    found.update(row[0] for row in reader.all(_HELD_RUNS))
+    held = [row[0] for row in reader.all("SELECT id, tags FROM experiments") if _holds(row[1])]
+    for number in held:
+        rows = reader.all("SELECT uuid FROM runs WHERE experiment = ?", (number,))
+        found.update(row[0] for row in rows)
+    for model, experiment, state, document in reader.all(
+        "SELECT id, experiment, state, document FROM logged_models"
+    ):
+        told = _decode(document)
+        if experiment in held or HOLD_TAG in told.tags:
+            found.update((model, told.run_id))
+        if state == "active":
+            found.add(told.run_id)
     return found
+
+
+def _holds(tags: str) -> bool:
+    return HOLD_TAG in tags and HOLD_TAG in _tags(tags)
 
 
 def _tree(uri: str) -> str:

@@ -74,7 +74,9 @@ def _tell(found: Found, output: Output, grace: timedelta) -> None:
         if len(names) > _SHOWN:
             output.line(f"  and {len(names) - _SHOWN:,} more")
     if found.kept:
-        output.note(f"{found.kept:,} deleted runs or models stay: model versions name them.")
+        output.note(
+            f"{found.kept:,} deleted runs or models stay: versions, models or runs name them, or they are held."
+        )
     if found.young:
         output.note(
             f"{_size(found.young_bytes)} in {found.young:,} objects stay for now: "
