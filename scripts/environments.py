@@ -21,6 +21,19 @@ OURS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["d
 PACKAGES = {
     "mlflow": ("mlflow==3.17.2", "scikit-learn", "lightgbm", "xgboost-cpu"),
     "kserve": ("kserve==0.21.0",),
+    # What 'pip install mainspring[ray,lightgbm]' brings, and what our own tests run by.
+    "ray-compute": (
+        "ray==2.60.0",
+        "lightgbm==4.7.0",
+        "deltalake>=1.5,<2",
+        "duckdb>=2,<3",
+        "granian>=2.6,<3",
+        "hypothesis>=6.140,<7",
+        "jinja2>=3.1.6,<4",
+        "msgspec>=0.22,<0.23",
+        "numpy>=2.2,<3",
+        "pytest>=8.4,<10",
+    ),
     "mlflow-old": (
         "mlflow==3.2.0",
         "opentelemetry-sdk<1.36",

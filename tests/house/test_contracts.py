@@ -46,6 +46,7 @@ DOORS = {
     "mlflow": {"_adapters/child"},
     "pandas": {"_adapters/child", "_adapters/skops"},
     "psycopg": {"_adapters/postgres"},
+    "ray": {"_adapters/ray"},
     "sklearn": {"_adapters/sklearn", "_adapters/skops"},
     "skl2onnx": {"_adapters/onnx"},
     "skops": {"_adapters/skops"},

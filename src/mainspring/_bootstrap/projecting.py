@@ -21,7 +21,7 @@ from mainspring.serving.model import load_model
 if TYPE_CHECKING:
     from mainspring._bootstrap.workspace import Workspace
     from mainspring.ports.clock import Clock
-    from mainspring.projects.scoring import Predictions, Scored
+    from mainspring.projects.scoring import Predictions
     from mainspring.projects.standing import Standing
     from mainspring.projects.watching import Watching
 
@@ -144,32 +144,6 @@ def predictions(workspace: Workspace, address: str, file: Path) -> Predictions:
         file=file,
         features=workspace.features,
         load=lambda digest: load_model(digest, workspace.objects.get, runtimes(workspace.settings)),
-    )
-
-
-def score_dataset(
-    workspace: Workspace, address: str, source: str, output: str, report: Callable[[Any], None]
-) -> Scored:
-    """A dataset (``NAME`` or ``NAME@VERSION``) scored by the version that the address names."""
-    from mainspring._bootstrap.workspace import runtimes
-    from mainspring.projects.scoring import Scoring, chosen_version, preparation_of
-
-    name, _, number = source.partition("@")
-    scoring = Scoring(
-        workspace.features,
-        lambda digest: load_model(digest, workspace.objects.get, runtimes(workspace.settings)),
-        workspace.threads,
-    )
-    return scoring.run(
-        chosen_version(workspace.registry, address),
-        workspace.datasets.show(name, int(number) if number.isdigit() else None),
-        output,
-        preparation=lambda: preparation_of(
-            workspace.project,
-            opening_of(workspace, lambda _text: None).definition(),
-            workspace.features,
-        ),
-        report=report,
     )
 
 

@@ -53,7 +53,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("objects", "", "Folder or s3://... for artifacts; empty: inside the workspace."),
     Setting("tables", "", "Folder or s3://... for tables; empty: inside the workspace."),
     Setting("online", "sqlite", "Online features: sqlite, lmdb or redis://..."),
-    Setting("compute", "local", "Where steps run: local, ray or ray://..."),
+    Setting(
+        "compute", "local", "Where parts of datasets are scored: local, ray, or ray://HOST:PORT."
+    ),
     Setting("threads", 0, "Threads for training and queries; 0: the cores the process may use."),
     Setting(
         "query_memory_mb", 1024, "Most memory the query engine takes before it spills to disk."

@@ -28,7 +28,14 @@ from mainspring.projects.production import CHAMPION
 from mainspring.registry.address import parse_address
 from mainspring.registry.service import Registry
 from mainspring.registry.types import Version
-from mainspring.serving.batch import BatchJob, Preparation, Progress, part_rows, score_table
+from mainspring.serving.batch import (
+    BatchJob,
+    Elsewhere,
+    Preparation,
+    Progress,
+    part_rows,
+    score_table,
+)
 from mainspring.serving.model import ServedModel
 
 LoadModel = Callable[[Digest], ServedModel]
@@ -108,11 +115,17 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """Scores whole datasets, out of core: about one part of the rows is in memory at a time."""
+    """Scores whole datasets, out of core: about one part of the rows is in memory at a time.
+
+    ``threads`` of this process share a part; ``elsewhere`` does the parts in other processes, each
+    with one in its memory. ``rows_per_part`` 0: as many as its columns allow.
+    """
 
     features: FeatureViews
     load: LoadModel
     threads: int
+    elsewhere: Elsewhere | None = None
+    rows_per_part: int = 0
 
     def run(
         self,
@@ -129,6 +142,25 @@ class Scoring:
         ``preparation`` makes the features of a dataset that does not hold the inputs themselves.
         Errors: ``data.bad_name``, ``projects.not_an_output``, those of scoring a table.
         """
+        job, models, digest = self.job(version, source, output, preparation=preparation)
+        done = score_table(
+            self.features.tables, job, models, report=report, elsewhere=self.elsewhere
+        )
+        made = self._registered(version, source, output, (job.target, digest))
+        return Scored(version, source, made, done.rows, done.parts)
+
+    def job(
+        self,
+        version: Version,
+        source: DatasetVersion,
+        output: str,
+        *,
+        preparation: Callable[[], Preparation],
+    ) -> tuple[BatchJob, list[ServedModel], Digest]:
+        """What is to be scored by which copies of the model, and the digest of both.
+
+        The same in every process. Errors: ``data.bad_name``.
+        """
         check_name("dataset", output)
         models = [self.load(_package(version)) for _ in range(max(1, self.threads))]
         prepared = None if _holds_inputs(source, models[0]) else preparation()
@@ -140,12 +172,10 @@ class Scoring:
             target=f"datasets/{output}/scores-{digest[7:23]}",
             key=source.spec.key,
             version=str(version.number),
-            rows_per_part=part_rows(columns),
+            rows_per_part=self.rows_per_part or part_rows(columns),
             preparation=prepared,
         )
-        done = score_table(self.features.tables, job, models, report=report)
-        made = self._registered(version, source, output, (job.target, digest))
-        return Scored(version, source, made, done.rows, done.parts)
+        return job, models, digest
 
     def _registered(
         self, version: Version, source: DatasetVersion, output: str, what: tuple[str, Digest]

@@ -7,11 +7,12 @@ died goes on where it was, and a part that was written is never written again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,38 +64,74 @@ class Progress:
     rows: int
 
 
+class Planned(msgspec.Struct, frozen=True):
+    """A job cut into parts. ``name`` tells it from every other: by it a part is known as done."""
+
+    source: TableVersion
+    where: str
+    parts: int
+    name: str
+
+
+# Does the given parts of a plan, and gives the number of rows of each, in whatever order.
+Elsewhere = Callable[[Planned, Sequence[int]], Iterable[int]]
+
+
+def planned(tables: Tables, job: BatchJob, model: ServedModel) -> Planned:
+    """The parts of a job, the same whenever and wherever it is planned.
+
+    Errors: ``serving.no_key``, ``serving.missing_input``, and those of the tables.
+    """
+    source = TableVersion(job.source.name, job.source.version)
+    if source.version is None:
+        source = TableVersion(source.name, tables.version(source.name))
+    _check_columns(tables, source, job, model)
+    where = f"({job.filter})" if job.filter else "true"
+    count = tables.query(f"select count(*) as n from source where {where}", {"source": source})
+    parts = max(1, -(-int(count["n"][0]) // job.rows_per_part))
+    return Planned(source, where, parts, _job_digest(job, source, model, parts))
+
+
+def score_part(
+    tables: Tables, job: BatchJob, models: Sequence[ServedModel], plan: Planned, part: int
+) -> int:
+    """Scores one part, in one commit; how many rows. A part that is there already stays as it is."""
+    sql = _part_query(job, models[0], plan.where, (part, plan.parts))
+    frame = tables.query(sql, {"source": plan.source})
+    return _score_part(tables, job, models, frame, f"{plan.name}:{part}")
+
+
 def score_table(
     tables: Tables,
     job: BatchJob,
     models: Sequence[ServedModel],
     *,
     report: Callable[[Progress], None] = lambda _progress: None,
+    elsewhere: Elsewhere | None = None,
 ) -> Progress:
     """Scores every row of the source into the target: key, score, decision, model version.
 
-    ``models`` are copies of one model, one per core to use. The target may hold other runs' rows;
-    those of this job are told apart by ``model_version``. Memory: about one part at a time.
+    ``models`` are copies of one model, one per core to use; ``elsewhere`` does the parts in other
+    processes instead. The target may hold other runs' rows; those of this job are told apart by
+    ``model_version``. Memory: about one part at a time, in each process.
     Errors: ``serving.no_key``, ``serving.missing_input``, ``serving.bad_output``, and those of the
     tables.
     """
-    source = TableVersion(job.source.name, job.source.version)
-    if source.version is None:
-        source = TableVersion(source.name, tables.version(source.name))
-    _check_columns(tables, source, job, models[0])
-    where = f"({job.filter})" if job.filter else "true"
-    count = tables.query(f"select count(*) as n from source where {where}", {"source": source})
-    parts = max(1, -(-int(count["n"][0]) // job.rows_per_part))
-    name = _job_digest(job, source, models[0], parts)
-    done = _parts_done(tables, job.target, name)
-    rows = 0
-    for part in range(parts):
-        if part not in done:
-            frame = tables.query(
-                _part_query(job, models[0], where, (part, parts)), {"source": source}
-            )
-            rows += _score_part(tables, job, models, frame, f"{name}:{part}")
-        report(Progress(part + 1, parts, rows))
-    return Progress(parts, parts, rows)
+    plan = planned(tables, job, models[0])
+    done = _parts_done(tables, job.target, plan.name)
+    left = [part for part in range(plan.parts) if part not in done]
+    rows, ended = 0, plan.parts - len(left)
+    scored = (
+        (score_part(tables, job, models, plan, part) for part in left)
+        if elsewhere is None
+        else elsewhere(plan, left)
+    )
+    if ended:
+        report(Progress(ended, plan.parts, rows))
+    for some in scored:
+        rows, ended = rows + some, ended + 1
+        report(Progress(ended, plan.parts, rows))
+    return Progress(plan.parts, plan.parts, rows)
 
 
 def _score_part(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mainspring.testing.clock import ClockSuite, FakeClock
+    from mainspring.testing.compute_suite import ComputeSuite
     from mainspring.testing.database_suite import DatabaseSuite
     from mainspring.testing.objects import MemoryObjects
     from mainspring.testing.objects_suite import ObjectsSuite
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClockSuite",
+    "ComputeSuite",
     "DatabaseSuite",
     "FakeClock",
     "MemoryObjects",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 _HOMES = {
     "ClockSuite": "clock",
+    "ComputeSuite": "compute_suite",
     "DatabaseSuite": "database_suite",
     "FakeClock": "clock",
     "MemoryObjects": "objects",

@@ -6,6 +6,7 @@ ahead may be missing. Features are those of the project, the model is the stored
   mainspring predict churn --input new.csv --output scores.csv
   mainspring predict churn@candidate --input new.csv
   mainspring predict churn --input customers@3 --output churn-scores
+  mainspring predict churn --input customers --output churn-scores --workers 8 --on ray
 
 A dataset is scored part by part, however large it is; run again, a scoring that was cut off goes
 on where it was. Its output is a dataset too: the key, the score, the decision, the version.
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import Output
-from mainspring._entrypoints.cli.parser import common
+from mainspring._entrypoints.cli.parser import common, count
 
 if TYPE_CHECKING:
     from mainspring.projects.scoring import Predictions
@@ -37,6 +38,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--input", "-i", metavar="FILE|DATASET", required=True, help="the rows to predict"
     )
     parser.add_argument("--output", "-o", metavar="FILE", help="where to write; standard output")
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="score a dataset in N processes; else by the threads of this one",
+    )
+    parser.add_argument(
+        "--on", choices=("local", "ray"), help="where they are (the setting compute)"
+    )
     common(parser, run)
 
 
@@ -70,7 +80,7 @@ def _is_dataset(arguments: argparse.Namespace) -> bool:
 
 def _score(arguments: argparse.Namespace, output: Output) -> int:
     """Scores a whole dataset into another."""
-    from mainspring._bootstrap.projecting import score_dataset
+    from mainspring._bootstrap.scoring import Manner, score_dataset
     from mainspring.core.errors import Invalid
 
     if arguments.output is None:
@@ -88,6 +98,7 @@ def _score(arguments: argparse.Namespace, output: Output) -> int:
             lambda progress: output.progress(
                 f"scoring: part {progress.parts_done} of {progress.parts}, {progress.rows:,} rows"
             ),
+            how=Manner(workers=arguments.workers or 0, on=arguments.on or ""),
         )
         output.progress("")
     if output.as_json:
