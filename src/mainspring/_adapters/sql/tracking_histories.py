@@ -94,5 +94,6 @@ class _Rows:
     def _more(self) -> None:
         rows = rows_after(self._reader, self._series, self._last, self._some)
         self._all = len(rows) < self._some
+        self._some = min(2 * self._some, MOST_ROWS)
         self._last = rows[-1] if rows else self._last
         self._found = self._found + rows
