@@ -13,7 +13,7 @@ from mainspring._entrypoints._http import Request, Response
 from mainspring._entrypoints._http.errors import status_of
 from mainspring._entrypoints.ui import literal
 from mainspring._entrypoints.ui.assets import asset
-from mainspring._entrypoints.ui.waterfall import lasted
+from mainspring._entrypoints.ui.waterfall import lasted, tokens
 from mainspring.core.errors import MainspringError
 
 HTML: Final = "text/html; charset=utf-8"
@@ -56,6 +56,7 @@ def _environment() -> Environment:
         breakable=literal.breakable,
         exact=literal.exact,
         lasted=lasted,
+        tokens=tokens,
         moment=literal.moment,
         number=literal.number,
         prose=literal.prose,

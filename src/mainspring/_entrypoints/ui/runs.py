@@ -21,6 +21,7 @@ MAX_STEPS: Final = 600
 MAX_CHARTS: Final = 48
 MAX_LISTED: Final = 200
 _VERSIONS: Final = 20
+_TRACES: Final = 10
 MACHINE: Final = "system/"
 _OWN_TAGS: Final = ("mlflow.runName", "mlflow.user", "mlflow.note.content")
 
@@ -80,6 +81,9 @@ class RunPages:
             description=run.tags.get("mlflow.note.content", ""),
             files=list_folder(self.tracking, run, ""),
             versions=self._versions(run),
+            traces=self.tracking.traces.search(
+                [run.experiment_id], f"run_id = '{run.id}'", limit=_TRACES
+            ),
             lineage=lineage_of(self.record, ref("run", run.id)),
         )
 

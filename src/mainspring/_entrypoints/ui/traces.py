@@ -16,7 +16,7 @@ from mainspring._entrypoints.ui.waterfall import MAX_SPANS, rows
 from mainspring.core.errors import Invalid, MainspringError
 from mainspring.core.pages import Page
 from mainspring.tracking import Experiment, Tracking
-from mainspring.tracking.traces_types import RUN, SESSION, SIZES, USAGE, Span, Trace
+from mainspring.tracking.traces_types import RUN, SESSION, SIZES, Span, Trace
 from mainspring.tracking.traces_values import as_text
 from mainspring.tracking.types import DEFAULT_EXPERIMENT
 
@@ -37,16 +37,6 @@ _TOLD: Final = (
     "mlflow.traceOutputs",
 )
 _OWN: Final = (_INPUTS, _OUTPUTS, "mlflow.spanType", "mlflow.traceRequestId")
-
-
-def tokens(trace: Trace) -> int | None:
-    """How many tokens its models read and wrote; None when nobody said."""
-    try:
-        found = msgspec.json.decode(trace.metadata.get(USAGE, ""))
-    except msgspec.DecodeError:
-        return None
-    total = found.get("total_tokens") if isinstance(found, dict) else None
-    return int(total) if isinstance(total, int | float) else None
 
 
 def readable(value: Any) -> str:
@@ -88,7 +78,6 @@ class TracePages:
             after=after,
             traces=found.items,
             more=found.next_token,
-            tokens=tokens,
             error=error,
         )
 
@@ -107,7 +96,6 @@ class TracePages:
             experiment=self.tracking.experiments.get(trace.experiment_id),
             run_id=trace.metadata.get(RUN, ""),
             session=trace.metadata.get(SESSION, ""),
-            tokens=tokens(trace),
             rows=tree[:MAX_SPANS],
             span_count=len(tree),
             chosen=chosen,

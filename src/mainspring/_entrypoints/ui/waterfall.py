@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from mainspring.tracking.traces_types import Span
+from mainspring.tracking.traces_types import USAGE, Span, Trace
 
 MAX_SPANS: Final = 500
 MAX_INDENT: Final = 12
@@ -84,3 +84,13 @@ def lasted(nanoseconds: int) -> str:
     if seconds >= _MILLI:
         return f"{seconds / _MILLI:.3g} ms"
     return f"{seconds / _MICRO:.3g} µs"
+
+
+def tokens(trace: Trace) -> int | None:
+    """How many tokens its models read and wrote; None when nobody said."""
+    try:
+        found = msgspec.json.decode(trace.metadata.get(USAGE, ""))
+    except msgspec.DecodeError:
+        return None
+    total = found.get("total_tokens") if isinstance(found, dict) else None
+    return int(total) if isinstance(total, int | float) else None

@@ -131,7 +131,30 @@ def work_without_scripts(browser: Browser, address: str, path: str) -> None:
     context.close()
 
 
+def follow_links(context: BrowserContext, address: str) -> None:
+    """A link that MLflow's client prints leads to the page meant."""
+    page = context.new_page()
+    watch(page, urlsplit(address).netloc)
+    page.goto(f"{address}/#/experiments/0", timeout=TIMEOUT_MS)
+    page.wait_for_url("**/?experiment=0", timeout=TIMEOUT_MS)
+    page.close()
+
+
+def work_the_waterfall(context: BrowserContext, address: str, path: str) -> None:
+    """Another span is told in place."""
+    page = context.new_page()
+    watch(page, urlsplit(address).netloc)
+    page.goto(address + path, timeout=TIMEOUT_MS)
+    page.evaluate("window.stayed = true")
+    page.click("table.waterfall a:text('open')")
+    page.locator("h2#span:text('open')").wait_for(timeout=TIMEOUT_MS)
+    expect("span=" in page.url, "the span is not in the address")
+    expect(page.evaluate("window.stayed === true"), "the whole page was loaded again")
+    page.close()
+
+
 def main(chromium: str, address: str, paths: list[str]) -> None:
+    traced = next(path for path in paths if path.startswith("/traces/"))
     running = [path for path in paths if path.startswith("/runs/")][1]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -146,6 +169,8 @@ def main(chromium: str, address: str, paths: list[str]) -> None:
         work_the_table(context, address, paths[0])
         watch_a_run(context, address, running)
         work_by_keyboard(context, address, paths[0])
+        follow_links(context, address)
+        work_the_waterfall(context, address, traced)
         context.close()
         work_without_scripts(browser, address, paths[0])
         browser.close()
