@@ -40,12 +40,12 @@ LINEAR = {
 class RunningGateway:
     """The process, and what a test needs to talk to it."""
 
-    def __init__(self, root: Path, *, flush_seconds: float = 0.2, guarded: bool = False) -> None:
+    def __init__(self, root: Path, *, flush_seconds: float = 0.2, manner: str = "") -> None:
         self.folder = root / "serving"
         self.objects = FileObjects(root / "objects")
         self._root = root
         self._flush_seconds = flush_seconds
-        self._more = ["guarded"] if guarded else []
+        self._more = [manner] if manner else []
         self.start()
 
     def start(self) -> None:
@@ -113,10 +113,18 @@ def own_gateway(tmp_path: Path) -> Iterator[RunningGateway]:
     running.stop(signal.SIGKILL)
 
 
+@pytest.fixture
+def patient_gateway(tmp_path: Path) -> Iterator[RunningGateway]:
+    """A gateway with the limits that one has by default, which a test may kill."""
+    running = RunningGateway(tmp_path, manner="patient")
+    yield running
+    running.stop(signal.SIGKILL)
+
+
 @pytest.fixture(scope="module")
 def guarded_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     """One that asks for tokens; its champion says 0.25, a canary that nobody is sent to 0.75."""
-    running = RunningGateway(tmp_path_factory.mktemp("guarded"), guarded=True)
+    running = RunningGateway(tmp_path_factory.mktemp("guarded"), manner="guarded")
     running.deploy(
         "late",
         Variant(name="champion", model=running.constant(0.25), version="1"),

@@ -1,6 +1,6 @@
-"""A gateway as its own process, as `mainspring gateway` runs it: FOLDER OBJECTS PORT [FLUSH [guarded]].
+"""A gateway as its own process, as `mainspring gateway` runs it: FOLDER OBJECTS PORT [FLUSH [guarded | patient]].
 
-A guarded one asks for a token: who says CLERK may ask, who says CHIEF may choose variants too.
+A patient one gives models the time and the room that they have by default. A guarded one asks for a token: who says CLERK may ask, who says CHIEF may choose variants too.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def main() -> None:
         grpc_port=0 if find_spec("grpc") else None,
         records=RecorderLimits(flush_seconds=flush_seconds),
         apart={runtime.name: runtime for runtime in apart},
-        lanes=LaneLimits(run_seconds=0.5, rest_seconds=2.0, waiting_rows=2000),
+        lanes=LaneLimits()
+        if "patient" in sys.argv[5:]
+        else LaneLimits(run_seconds=0.5, rest_seconds=2.0, waiting_rows=2000),
     )
     run(
         settings,
