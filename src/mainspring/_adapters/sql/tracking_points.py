@@ -77,7 +77,7 @@ class PointWriter:
     ) -> dict[int, Ordered]:
         """Stores points under the numbers of their metrics; of each metric the latest."""
         if len(points) == 1:
-            return self._add_one(tx, run, points[0], fields[points[0].key])
+            return self._add_one(tx, run, points[0], fields[points[0][0]])
         loose, pieces = points, dict[int, Columns]()
         least = self._sizes.piece
         if len(points) >= least and len(points) - len(set(map(_key, points))) + 1 >= least:
