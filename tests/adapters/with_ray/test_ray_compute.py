@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import lightgbm
@@ -24,15 +26,26 @@ class TestRayProcesses(ComputeSuite):
         return ray_processes
 
 
-def listening():
-    """The addresses on which processes of Ray take connections, as the kernel writes them."""
-    sockets = set()
+def descendants():
+    """This process and those that came from it, as Ray's do. Source: proc(5), stat."""
+    parents = {}
     for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and b"ray" in (process / "cmdline").read_bytes().lower():
-                sockets |= {str(one.readlink()) for one in (process / "fd").iterdir()}
-        except OSError:
-            continue
+        if process.name.isdigit():
+            with suppress(OSError):
+                after_name = (process / "stat").read_text().rpartition(")")[2].split()
+                parents[int(process.name)] = int(after_name[1])
+    found = {os.getpid()}
+    while more := {one for one, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def listening():
+    """The addresses on which they take connections, as the kernel writes them."""
+    sockets = set()
+    for number in descendants():
+        with suppress(OSError):
+            sockets |= {str(one.readlink()) for one in Path(f"/proc/{number}/fd").iterdir()}
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
