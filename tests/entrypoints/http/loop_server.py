@@ -50,6 +50,12 @@ class Echo:
     async def large(self, _scope: Any, exchange: Any) -> None:
         exchange.response_bytes(200, [], bytes(1 << 20))
 
+    async def medium(self, _scope: Any, exchange: Any) -> None:
+        exchange.response_bytes(200, [], bytes(48 << 10))
+
+    async def huge(self, _scope: Any, exchange: Any) -> None:
+        exchange.response_bytes(200, [], bytes(24 << 20))
+
     async def stream(self, _scope: Any, exchange: Any) -> None:
         answer = exchange.response_stream(200, [])
         for part in (b"one", b"", b"two"):
@@ -180,4 +186,4 @@ def serving(app: Any, *, most: int = 1000) -> Iterator[Served]:
     finally:
         started[0].loop.call_soon_threadsafe(ends.set)
         thread.join()
-    assert started[0].complaints == []
+    assert not started[0].complaints, started[0].complaints

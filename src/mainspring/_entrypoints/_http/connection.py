@@ -189,9 +189,12 @@ class Connection(Replies, asyncio.Protocol):
 
     def _linger(self) -> None:
         self._deadline = time.monotonic() + _LINGER_SECONDS
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
         self.resume()
+        if not self._transport.is_closing():
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client left
+                self.abort()
 
     def _refuse(self, status: int) -> None:
         """Nothing further is read as a request; what is under way is answered."""

@@ -7,7 +7,7 @@ LF, two lengths, or a length beside chunks is no request. It sets no limits; tho
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import httptools
 
@@ -24,12 +24,6 @@ _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _SMALL_BYTES: Final = 64 * 1024
 
 
-class _Refused(ValueError):
-    def __init__(self, status: int) -> None:
-        super().__init__(f"refused with {status}")
-        self.status = status
-
-
 class Requests:
     """What the parser calls; ``queue`` holds the requests that were not begun yet."""
 
@@ -40,6 +34,7 @@ class Requests:
         self._target = b""
         self._fields: list[tuple[str, str]] = []
         self.in_head = False  # a head has begun and is not whole yet
+        self._refusal: int | None = None
         self._unused_bytes = 0  # came since something was last made of what came
         self.reading: Exchange | None = None  # whose body comes now
         self.queue: deque[Exchange] = deque()
@@ -47,17 +42,19 @@ class Requests:
     def feed(self, data: bytes | memoryview) -> int | None:
         """Takes bytes; the status to refuse with when they are no request."""
         self._unused_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            return self._stay(bytes(data[upgrade.args[0] :]))
-        except httptools.HttpParserCallbackError as error:
-            if isinstance(error.__context__, _Refused):
-                return error.__context__.status
-            raise
-        except httptools.HttpParserError:
-            return 400
-        return 431 if self._unused_bytes > HEAD_BYTES else None
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_offer() + bytes(data[upgrade.args[0] :])
+                continue
+            except httptools.HttpParserCallbackError:
+                if self._refusal is None:
+                    raise
+                return self._refusal
+            except httptools.HttpParserError:
+                return 400
+            return 431 if self._unused_bytes > HEAD_BYTES else None
 
     def end(self) -> None:
         """Says that nothing more comes."""
@@ -70,17 +67,21 @@ class Requests:
         self.queue.clear()
         del self._parser, self._connection
 
-    def _stay(self, rest: bytes) -> int | None:
-        """Goes on with a request that offers another protocol, as if it did not.
+    def _without_offer(self) -> bytes:
+        """The head of a request that offered another protocol, without the offer, for a new parser.
 
         Java's client offers HTTP/2 with its first request, also with one that has a body (RFC 9110,
-        7.8); the parser takes what follows for the other protocol.
+        7.8); the old parser takes what follows for the other protocol.
         """
         method, version = self._parser.get_method(), self._parser.get_http_version()
         lines = [f"{name}: {value}\r\n" for name, value in self._fields if name != "upgrade"]
         head = b"%b %b HTTP/%b\r\n" % (method, self._target, version.encode())
         self._parser = httptools.HttpRequestParser(self)
-        return self.feed(b"".join([head, "".join(lines).encode("latin-1"), b"\r\n", rest]))
+        return head + "".join(lines).encode("latin-1") + b"\r\n"
+
+    def _refuse(self, status: int) -> NoReturn:
+        self._refusal = status
+        raise ValueError("the parser stops here")
 
     # -- the parser's side --------------------------------------------------------------------
 
@@ -95,7 +96,7 @@ class Requests:
         if not self.in_head:  # a trailer: nobody here wants one
             return
         if len(self._fields) >= _MOST_FIELDS:
-            raise _Refused(431)
+            self._refuse(431)
         self._fields.append((field_name(name), value.rstrip(b" \t").decode("latin-1")))
 
     def on_headers_complete(self) -> None:
@@ -104,10 +105,10 @@ class Requests:
         method = parser.get_method().decode("latin-1")
         version = parser.get_http_version()
         if version not in _VERSIONS:
-            raise _Refused(505)
+            self._refuse(505)
         if parser.should_upgrade():
             if method == "CONNECT":
-                raise _Refused(501)
+                self._refuse(501)
             return  # the head comes again
         authority, path, query = split_target(self._target)
         scope = Scope(method, path, query, Fields(self._fields))
@@ -119,7 +120,7 @@ class Requests:
                 exchange.begins_unread |= int(value) > _SMALL_BYTES
             elif name == "transfer-encoding":
                 if value.lower() != "chunked" or version == "1.0":  # others frame it differently
-                    raise _Refused(501)
+                    self._refuse(501)
                 exchange.begins_unread = True
             elif name == "expect" and value.lower() == "100-continue" and version == "1.1":
                 exchange.begins_unread = exchange.expects_continue = True
