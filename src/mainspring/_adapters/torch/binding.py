@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from mainspring._adapters.torch.operators import NUMBER_OPERATORS, ONLY_WHEN_OFF, TENSOR_OPERATORS
+from mainspring._adapters.torch import recurrent
+from mainspring._adapters.torch.operators import (
+    NUMBER_OPERATORS,
+    ONLY_WHEN_OFF,
+    SCRIPT_ONLY,
+    SIZES,
+    TENSOR_OPERATORS,
+)
 from mainspring._adapters.torch.program import (
     PROGRAM_FILE,
     Program,
@@ -21,6 +28,8 @@ from mainspring._adapters.torch.program import (
 )
 from mainspring.core.errors import Invalid
 from mainspring.serving.refusals import unreadable, unsafe
+
+_TENSORS: Final = frozenset({"Tensor", "List[Tensor]"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,11 @@ def _call(torch: Any, step: Step, places: dict[str, int], done: tuple[int, ...])
     else:
         function = _operator(torch, step)
         where = _arranged(function, step)
+        name, overload = step.operator.split(".")[1:]
+        if name in recurrent.GATES:
+            if overload != recurrent.OVERLOAD or len(where) != len(_schema(function).arguments):
+                raise unknown_operator(PROGRAM_FILE, step.operator)
+            function = recurrent.checked(name, function)
     arguments: list[Any] = [None] * sum(isinstance(at, int) for at in where)
     named: dict[str, Any] = {}
     fill: list[tuple[int | str, Any]] = []
@@ -152,6 +166,9 @@ def _operator(torch: Any, step: Step) -> Any:
             PROGRAM_FILE, f"this PyTorch ({torch.__version__}) has no operator {step.operator!r}"
         )
     found = getattr(packet, overload)
+    kinds = {str(one.type) for one in _schema(found).returns}
+    if overload.startswith(SCRIPT_ONLY) or not (name in SIZES or kinds <= _TENSORS):
+        raise unknown_operator(PROGRAM_FILE, step.operator)
     switch = ONLY_WHEN_OFF.get(name)
     random = torch.Tag.nondeterministic_seeded in found.tags and switch is None
     if _schema(found).is_mutable or random:

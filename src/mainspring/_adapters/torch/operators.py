@@ -34,9 +34,9 @@ _REVIEWED: Final = """
     prod rad2deg reciprocal reflection_pad1d relu relu6 remainder repeat repeat_interleave
     replication_pad1d reshape rms_norm rnn_relu rnn_tanh roll round rsqrt rsub scalar_tensor
     scaled_dot_product_attention scatter scatter_add scatter_reduce searchsorted select select_scatter
-    selu sigmoid sign silu sin sinc sinh slice slice_scatter softmax softplus softshrink softsign sort
+    selu sigmoid sign silu sin sinc sinh slice slice_scatter softmax softplus softshrink sort
     special_expit split split_with_sizes sqrt square squeeze stack std std_mean sub subtract sum
-    swapaxes sym_numel sym_size t take_along_dim tan tanh tanhshrink tensor_split threshold tile to
+    swapaxes sym_numel sym_size t take_along_dim tan tanh tensor_split threshold tile to
     topk transpose tril triu true_divide trunc type_as unbind unflatten unsqueeze upsample_linear1d
     upsample_nearest1d var var_mean view view_as where xlogy zeros zeros_like
     _adaptive_avg_pool2d _cdist_forward _log_softmax
@@ -54,6 +54,10 @@ STATEMENTS: Final = frozenset(
         "sym_constrain_range_for_size",
     }
 )
+# Overloads for TorchScript alone: some end the process when a size is nought or a kind is missing
+# ("remainder.int", "to.prim_dtype"). Those that answer with plain numbers are told by that, but these.
+SCRIPT_ONLY: Final = ("prim_", "hacked_twin")
+SIZES: Final = frozenset({"sym_numel", "sym_size"})
 # Random, or learning while it answers, unless this argument is off.
 ONLY_WHEN_OFF: Final = {
     "batch_norm": "training",
