@@ -53,6 +53,15 @@ class LiveEndpoint:
         return len(self.answering) > 1
 
     @property
+    def is_plain(self) -> bool:
+        """Whether one model answers everybody, nothing is copied, and no policy decides."""
+        return (
+            len(self.answering) == 1
+            and not self.watching
+            and self.answering[0].model.policy is None
+        )
+
+    @property
     def champion(self) -> LiveVariant:
         return self.answering[-1]
 

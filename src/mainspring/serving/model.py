@@ -6,7 +6,7 @@ digest, no file that runs code or bursts, the runtime's own reading, the golden 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from mainspring.serving.unsafe import refuse_unsafe
 from mainspring.training.calibration import Calibration
 
 Array = NDArray[np.float64]
+Columns = Mapping[str, NDArray[Any]]
 
 # What a runtime may raise on bad bytes or bad rows, besides our own errors.
 FAILURES = (
@@ -80,6 +81,17 @@ class MatrixColumns(Mapping[str, NDArray[Any]]):
         self.order = order
         self.matrix = order.with_known_codes(matrix)
 
+    def stack(self, all_of: Sequence[Mapping[str, NDArray[Any]]]) -> MatrixColumns | None:
+        """The rows of all below each other; None where some came otherwise or in another order."""
+        matrices = []
+        for one in all_of:
+            if not isinstance(one, MatrixColumns) or one.order is not self.order:
+                return None
+            matrices.append(one.matrix)
+        stacked = MatrixColumns.__new__(MatrixColumns)
+        stacked.order, stacked.matrix = self.order, np.concatenate(matrices)
+        return stacked
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         place = self.order.places[name]
         values = self.matrix[:, place]
@@ -93,6 +105,52 @@ class MatrixColumns(Mapping[str, NDArray[Any]]):
         return len(self.order.places)
 
 
+class RowColumns(Mapping[str, NDArray[Any]]):
+    """One row that came cell by cell, in the order of a signature; columns are made when asked for.
+
+    ``cells``: a number or None, a text or None.
+    """
+
+    def __init__(self, cells: list[Any], order: Order) -> None:
+        self.order = order
+        self.cells = cells
+        self.matrix = order.row(cells)
+
+    def stack(self, all_of: Sequence[Mapping[str, NDArray[Any]]]) -> Columns | None:
+        """The rows of all below each other; None where some came otherwise or in another order."""
+        rows, matrices = [], []
+        for one in all_of:
+            if not isinstance(one, RowColumns) or one.order is not self.order:
+                return None
+            rows.append(one.cells)
+            matrices.append(one.matrix)
+        matrix = np.concatenate(matrices)
+        return {
+            name: matrix[:, place] if labels is None else _objects([row[place] for row in rows])
+            for (name, place), labels in zip(
+                self.order.places.items(), self.order.labels, strict=True
+            )
+        }
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        place = self.order.places[name]
+        if self.order.labels[place] is None:
+            return self.matrix[:, place]
+        return _objects([self.cells[place]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.order.places)
+
+    def __len__(self) -> int:
+        return len(self.order.places)
+
+
+def _objects(values: Sequence[Any]) -> NDArray[Any]:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
 class Order:
     """The order of a signature's inputs, and what their codes stand for."""
 
@@ -104,6 +162,11 @@ class Order:
             None if column.type == "number" else np.array([*column.categories, None], dtype=object)
             for column in signature.inputs
         ]
+        self._codes = [
+            (place, codes)
+            for place, column in enumerate(signature.inputs)
+            if (codes := _codes(column)) is not None
+        ]
         categories = [
             (place, len(column.categories))
             for place, column in enumerate(signature.inputs)
@@ -111,6 +174,16 @@ class Order:
         ]
         self._categories = np.array([place for place, _ in categories], dtype=np.intp)
         self._limits = np.array([limit for _, limit in categories], dtype=np.float64)
+
+    def row(self, cells: Sequence[Any]) -> Array:
+        """One encoded row: missing numbers are NaN, texts are codes, and -1 where not known."""
+        return np.array([self._coded(cells) if self._codes else cells], dtype=np.float64)
+
+    def _coded(self, cells: Sequence[Any]) -> list[Any]:
+        row = list(cells)
+        for place, codes in self._codes:
+            row[place] = codes.get(row[place], -1)
+        return row
 
     def with_known_codes(self, matrix: Array) -> Array:
         """The matrix with every code that is no category's (and NaN) turned into -1."""
@@ -151,8 +224,10 @@ class ServedModel:
 
         A category that training never saw, or null, has code -1; a null number is NaN.
         """
-        if isinstance(columns, MatrixColumns) and columns.order.inputs == self.order.inputs:
-            return columns.matrix
+        if isinstance(columns, MatrixColumns | RowColumns):
+            order = columns.order
+            if order is self.order or order.inputs == self.order.inputs:
+                return columns.matrix
         matrix = np.empty((rows, len(self.names)), dtype=np.float64)
         for place, (name, codes) in enumerate(zip(self.names, self.codes, strict=True)):
             column = columns[name]

@@ -22,7 +22,7 @@ from typing import Final
 
 from mainspring.core.errors import TimedOut, Unavailable
 from mainspring.core.ids import new_id
-from mainspring.serving.records import MARK, Answered, Outcomes, Packed, SegmentEncoder, packed
+from mainspring.serving.records import MARK, Answered, Outcomes, SegmentEncoder, together
 from mainspring.serving.routes import sync_folder
 
 OPEN_SUFFIX: Final = ".open"
@@ -90,7 +90,7 @@ class Recorder:
         self._limits = limits or RecorderLimits()
         folder.mkdir(parents=True, exist_ok=True)
         self._turn = threading.Condition()
-        self._waiting: list[tuple[Packed | Outcomes, WhenStored | None]] = []
+        self._waiting: list[tuple[Answered | Outcomes, WhenStored | None]] = []
         self._waiting_rows = 0
         self._urgent = self._stopping = False
         self._seals: list[Future[None]] = []
@@ -106,13 +106,11 @@ class Recorder:
         reason why they are not; it is never called when the rows were not taken.
         """
         rows = len(answered.ids)
-        # Into bytes at once: arrays that wait are looked at by every pass of the garbage collector.
-        ready = answered if isinstance(answered, Outcomes) else packed(answered)
         with self._turn:
             if self._stopping or self._waiting_rows + rows > self._limits.buffer_rows:
                 self.lost_rows += rows
                 return False
-            self._waiting.append((ready, when_stored))
+            self._waiting.append((answered, when_stored))
             self._waiting_rows += rows
             if when_stored is not None:
                 self._urgent = True
@@ -172,15 +170,14 @@ class Recorder:
         )
 
     def _store(
-        self, taken: list[tuple[Packed | Outcomes, WhenStored | None]]
+        self, taken: list[tuple[Answered | Outcomes, WhenStored | None]]
     ) -> Unavailable | None:
         rows = sum(len(answered.ids) for answered, _ in taken)
         failure: Unavailable | None = None
         try:
             if self._segment is None:
                 self._segment = _Segment(self._folder)
-            encode = self._segment.encoder.encode
-            self._segment.append([encode(answered) for answered, _ in taken])
+            self._segment.append(_blocks(self._segment.encoder, [one for one, _ in taken]))
             self.stored_rows += rows
         except OSError as error:
             self.lost_rows += rows
@@ -209,3 +206,9 @@ class Recorder:
             hint="Free space on the disk of the records folder, then send the request again.",
             folder=str(self._folder),
         )
+
+
+def _blocks(encoder: SegmentEncoder, taken: list[Answered | Outcomes]) -> list[bytes]:
+    outcomes = [encoder.encode(one) for one in taken if isinstance(one, Outcomes)]
+    answers = (one for one in taken if isinstance(one, Answered))
+    return [*(encoder.encode(group) for group in together(answers)), *outcomes]

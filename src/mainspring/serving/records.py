@@ -8,8 +8,9 @@ A segment is a file of blocks behind an eight-byte mark::
     ...
 
 An :class:`Outcomes` block holds what became of predictions. A :class:`Layout` block tells, once per
-segment, who answers and which inputs follow; a :class:`Rows` block holds the rows that one variant answered of one request. A file that ends
-inside a block lost its writer there: everything before is whole, the rest never happened.
+segment, who answers and which inputs follow; a :class:`Rows` block holds rows that one variant
+answered, of one request or of several. A file that ends inside a block lost its writer there:
+everything before is whole, the rest never happened.
 
 An input is recorded once per prediction, with the row of the variant that answered; copies
 (shadow, reference) record only the inputs that the answering variants do not take.
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from mainspring.core.errors import Broken
 MARK: Final = b"MSPREC\x00\x01"
 _HEAD: Final = struct.Struct("<II")
 _UNDECIDED: Final = -1
+_BLOCK_ROWS: Final = 256  # of several answers; encoding them takes less than a millisecond
 
 
 class Layout(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -54,8 +56,8 @@ class Rows(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     ids_given: bool
     entities: Sequence[str]
     event_times: bytes  # int64 microseconds
-    received_micros: int
-    latency_micros: int
+    received_micros: int | bytes  # of all rows, or int64 for each
+    latency_micros: int | bytes
     score: bytes  # float64
     decision: bytes  # int8: 1, 0, or -1 for a model without a decision policy
     numbers: Sequence[bytes]  # float64
@@ -88,20 +90,12 @@ class Answered:
     ids: Sequence[str]
     ids_given: bool
     entities: Sequence[str]
-    event_times: NDArray[np.int64]
+    event_times: NDArray[np.int64] | None  # None: the moment of receipt
     received_micros: int
     latency_micros: int
     score: NDArray[np.float64]
     decision: NDArray[np.bool_] | None
     inputs: Mapping[str, NDArray[Any]]
-
-
-class Packed(msgspec.Struct, frozen=True, gc=False):
-    """Answered rows as bytes, not yet numbered by the segment that they go to."""
-
-    layout: Layout
-    rows: Rows
-    ids: Sequence[str]
 
 
 _block = msgspec.msgpack.Decoder(Layout | Rows | Outcomes)
@@ -114,17 +108,20 @@ class SegmentEncoder:
         self._known: dict[Layout, int] = {}
         self._encoder = msgspec.msgpack.Encoder()
 
-    def encode(self, answered: Answered | Packed | Outcomes) -> bytes:
-        """The blocks to append for some rows, or for some outcomes."""
+    def encode(self, answered: Answered | Sequence[Answered] | Outcomes) -> bytes:
+        """The blocks to append for some rows, or for some outcomes.
+
+        Several answers are of one layout, with ids that were all given or all made.
+        """
         if isinstance(answered, Outcomes):
             return self._block(answered)
-        ready = packed(answered) if isinstance(answered, Answered) else answered
-        layout, told = ready.layout, b""
+        some = (answered,) if isinstance(answered, Answered) else answered
+        layout, told = some[0].layout, b""
         number = self._known.get(layout)
         if number is None:
             number = self._known[layout] = len(self._known)
             told = self._block(msgspec.structs.replace(layout, number=number))
-        return told + self._block(msgspec.structs.replace(ready.rows, layout=number))
+        return told + self._block(_rows(some, number))
 
     def _block(self, value: Layout | Rows | Outcomes) -> bytes:
         payload = self._encoder.encode(value)
@@ -193,13 +190,13 @@ def answers_frame(layout: Layout, rows: Rows) -> dict[str, NDArray[Any]]:
         "prediction_id": _texts(rows.ids),
         "entity": _texts(rows.entities),
         "event_time": _moments(rows),
-        "received_at": np.full(count, rows.received_micros, dtype="datetime64[us]"),
+        "received_at": _each(rows.received_micros, count).view("datetime64[us]"),
         "version": _texts([layout.version] * count),
         "variant": _texts([layout.variant] * count),
         "role": _texts([layout.role] * count),
         "score": np.frombuffer(rows.score, dtype="<f8").astype(np.float64),
         "decision": decision,
-        "latency_ms": np.full(count, rows.latency_micros / 1000.0, dtype=np.float64),
+        "latency_ms": _each(rows.latency_micros, count) / 1000.0,
     }
 
 
@@ -221,38 +218,85 @@ def input_column(name: str) -> str:
     return f"input_{name}" if name in {"prediction_id", "event_time"} else name
 
 
-def packed(answered: Answered) -> Packed:
-    """The rows as bytes, ready for the writer."""
-    layout, decision = answered.layout, answered.decision
-    if decision is None:
-        verdict = b"\xff" * len(answered.ids)
-    else:
-        verdict = decision.astype(np.int8).tobytes()
-    rows = Rows(
-        layout=0,
-        ids=answered.ids,
-        ids_given=answered.ids_given,
-        entities=answered.entities,
-        event_times=answered.event_times.astype("<i8", copy=False).tobytes(),
-        received_micros=answered.received_micros,
-        latency_micros=answered.latency_micros,
-        score=answered.score.astype("<f8", copy=False).tobytes(),
-        decision=verdict,
-        numbers=_numbers(answered),
-        texts=[answered.inputs[name].tolist() for name in layout.texts],
+def together(waiting: Iterable[Answered]) -> Iterator[list[Answered]]:
+    """Answers that follow each other, gathered to what one block may hold."""
+    group: list[Answered] = []
+    rows = 0
+    for one in waiting:
+        fits = rows + len(one.ids) <= _BLOCK_ROWS
+        if group and not (fits and _are_alike(group[0], one)):
+            yield group
+            group, rows = [], 0
+        group.append(one)
+        rows += len(one.ids)
+    if group:
+        yield group
+
+
+def _are_alike(one: Answered, other: Answered) -> bool:
+    return one.layout is other.layout and one.ids_given == other.ids_given
+
+
+def _rows(some: Sequence[Answered], number: int) -> Rows:
+    first, lengths = some[0], [len(one.ids) for one in some]
+    inputs = _inputs([one.inputs for one in some], (*first.layout.numbers, *first.layout.texts))
+    return Rows(
+        layout=number,
+        ids=[each for one in some for each in one.ids],
+        ids_given=first.ids_given,
+        entities=[each for one in some for each in one.entities],
+        event_times=b"".join([_times(one) for one in some]),
+        received_micros=_repeated([one.received_micros for one in some], lengths),
+        latency_micros=_repeated([one.latency_micros for one in some], lengths),
+        score=b"".join([one.score.astype("<f8", copy=False).tobytes() for one in some]),
+        decision=b"".join([_verdict(one) for one in some]),
+        numbers=_numbers([inputs[name] for name in first.layout.numbers], sum(lengths)),
+        texts=[inputs[name].tolist() for name in first.layout.texts],
     )
-    return Packed(layout, rows, answered.ids)
 
 
-def _numbers(answered: Answered) -> list[bytes]:
+def _inputs(
+    some: Sequence[Mapping[str, NDArray[Any]]], names: Sequence[str]
+) -> Mapping[str, NDArray[Any]]:
+    if len(some) == 1:
+        return some[0]
+    stack = getattr(some[0], "stack", None)
+    stacked: Mapping[str, NDArray[Any]] | None = stack(some) if stack is not None else None
+    if stacked is not None:
+        return stacked
+    return {name: np.concatenate([one[name] for one in some]) for name in names}
+
+
+def _times(one: Answered) -> bytes:
+    if one.event_times is None:
+        return one.received_micros.to_bytes(8, "little", signed=True) * len(one.ids)
+    return one.event_times.astype("<i8", copy=False).tobytes()
+
+
+def _repeated(values: Sequence[int], lengths: Sequence[int]) -> int | bytes:
+    if len(values) == 1:
+        return values[0]
+    return np.repeat(np.array(values, dtype="<i8"), lengths).tobytes()
+
+
+def _each(values: int | bytes, count: int) -> NDArray[np.int64]:
+    if isinstance(values, bytes):
+        return np.frombuffer(values, dtype="<i8").astype(np.int64)
+    return np.full(count, values, dtype=np.int64)
+
+
+def _verdict(one: Answered) -> bytes:
+    if one.decision is None:
+        return b"\xff" * len(one.ids)
+    return one.decision.astype(np.int8).tobytes()
+
+
+def _numbers(columns: Sequence[NDArray[Any]], count: int) -> list[bytes]:
     """Each numeric column's bytes. One copy for all: per column it costs ten times a cut."""
-    names = answered.layout.numbers
-    if not names:
+    if not columns:
         return []
-    columns = [answered.inputs[name] for name in names]
     data = np.concatenate(columns, dtype="<f8", casting="unsafe").tobytes()
-    size = 8 * len(answered.ids)
-    return [data[at : at + size] for at in range(0, len(data), size)]
+    return [data[at : at + 8 * count] for at in range(0, len(data), 8 * count)]
 
 
 def _payloads(data: bytes) -> Iterator[tuple[int, memoryview]]:

@@ -16,7 +16,7 @@ from mainspring._entrypoints._http.replies import Replies
 from mainspring._entrypoints._http.requests import Requests
 
 if TYPE_CHECKING:
-    from mainspring._entrypoints._http.listening import Listener
+    from mainspring._entrypoints._http.listening import AtOnce, Listener
 
 HEAD_SECONDS: Final = 15.0
 IDLE_SECONDS: Final = 120.0  # longer than the load balancers before us keep theirs
@@ -42,7 +42,7 @@ class Connection(Replies, asyncio.Protocol):
         self._held = _NOTHING  # of what came, not parsed yet
         self._current: Exchange | None = None
         self._is_deaf = False  # nothing further is read as a request
-        self._at_end = self._paused = False
+        self._at_end = self._paused = self._advances = False
         self._discarded_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._deadline = time.monotonic() + HEAD_SECONDS
@@ -120,9 +120,18 @@ class Connection(Replies, asyncio.Protocol):
             self._refuse(status)
 
     def _advance(self) -> None:
+        if self._advances:  # called by what was begun below, and answered at once
+            return
+        self._advances = True
+        while self._begin_next():
+            pass
+        self._advances = False
+
+    def _begin_next(self) -> bool:
         """Parses what is held while few wait, and begins the next request in its turn.
 
-        It waits, too, for a client that does not take the answers it got.
+        It waits, too, for a client that does not take the answers it got. True when the request was
+        answered at once, so that there may be another.
         """
         queue = self._requests.queue
         while self._held and len(queue) <= _MOST_QUEUED:
@@ -133,13 +142,30 @@ class Connection(Replies, asyncio.Protocol):
         may_begin = queue and self._current is None and not self._writing_stopped
         if may_begin and (queue[0].complete or queue[0].begins_unread):
             self._begin(queue.popleft())
+            return self._current is None
+        return False
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
         exchange.keep_alive &= not self._listener.is_stopping
+        at_once = self._listener.at_once
+        if at_once is not None and exchange.complete and self._is_taken(at_once, exchange):
+            return
         begun = self._listener.app.__rsgi__(exchange.scope, exchange)
         self._task = asyncio.get_running_loop().create_task(begun)
         self._task.add_done_callback(lambda task: self._done(exchange, task))
+
+    def _is_taken(self, at_once: AtOnce, exchange: Exchange) -> bool:
+        try:
+            return at_once(exchange)
+        except Exception as error:  # noqa: BLE001 - the process edge, as a task would be
+            self._finish(exchange, error)
+            return True
+
+    def finished(self, exchange: Exchange) -> None:
+        """Called when a request is answered that was taken at once."""
+        self._finish(exchange, None)
+        self._advance()
 
     def _done(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
         self._task = None

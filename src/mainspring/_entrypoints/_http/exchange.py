@@ -108,6 +108,23 @@ class Exchange:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    # -- beyond RSGI: for applications that answer without a coroutine ---------------------------
+
+    @property
+    def size_bytes(self) -> int:
+        """How much of the body is here."""
+        return self._buffered
+
+    def body(self) -> bytes:
+        """The body, where it is complete; it stays there for who reads it again."""
+        if len(self._parts) > 1:
+            self._parts = [b"".join(self._parts)]
+        return self._parts[0] if self._parts else b""
+
+    def finish(self) -> None:
+        """Says that the request, which was taken at once, is answered."""
+        self._connection.finished(self)
+
     # -- the application's side ---------------------------------------------------------------
 
     async def __call__(self) -> bytes:

@@ -6,10 +6,11 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from mainspring._entrypoints._http.connection import Connection
+from mainspring._entrypoints._http.exchange import Exchange
 
 BACKLOG: Final = 4096
 # Connections, also idle ones: beyond them a new client waits until one is closed.
@@ -27,13 +28,22 @@ class Rsgi(Protocol):
         ...
 
 
+AtOnce = Callable[[Exchange], bool]
+
+
 class Listener:
-    """Accepts connections for an application. Event loop only."""
+    """Accepts connections for an application. Event loop only.
+
+    Beyond RSGI, an application may have ``at_once``: it is shown each request whose body is here
+    before a coroutine is made for it, and says whether it takes it. What it took it answers through
+    the exchange, then or later, and calls the exchange's ``finish``.
+    """
 
     def __init__(
         self, app: Rsgi, host: str, port: int, *, shared: bool = False, most: int = CONCURRENT
     ) -> None:
         self.app = app
+        self.at_once: AtOnce | None = getattr(app, "at_once", None)
         self._address = (host, port)
         self._shared = shared
         self._most = most

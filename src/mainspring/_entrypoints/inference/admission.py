@@ -8,14 +8,16 @@ order, until the model's lane has room, for a bounded time and in bounded number
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Final
 
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring.core.errors import Unavailable
+from mainspring.serving.live import LiveEndpoint
 
 MOST_WAITING: Final = 4096
-WAIT_SECONDS: Final = 2.0
+WAIT_SECONDS: Final = 5.0
 # Room is looked for this often while anybody waits, and so many are let in at a look: their rows
 # are counted only once their bodies are read.
 _LOOK_SECONDS: Final = 0.001
@@ -39,6 +41,12 @@ class Admission:
             asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, endpoint, line)
         await line.wait()
 
+    def is_open(self, endpoint: LiveEndpoint) -> bool:
+        """Whether nobody waits in the endpoint's line, and nobody would."""
+        if endpoint.name in self._lines:
+            return False
+        return not self._fleet.lane(endpoint.champion.model).is_filled
+
     def _is_filled(self, endpoint: str) -> bool:
         live = self._fleet.endpoints.get(endpoint)
         return live is not None and self._fleet.lane(live.champion.model).is_filled
@@ -53,7 +61,7 @@ class Admission:
 
 class _Line:
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[bool], float]] = deque()
 
     @property
     def is_empty(self) -> bool:
@@ -62,21 +70,22 @@ class _Line:
     async def wait(self) -> None:
         if len(self._waiting) >= MOST_WAITING:
             raise _busy()
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await future
-        except TimeoutError as error:
-            raise _busy() from error
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, time.monotonic() + WAIT_SECONDS))
+        if not await future:
+            raise _busy()
 
     def let_in(self, count: int) -> None:
-        """Lets the first ones in; who waited too long, or went away, is forgotten."""
-        while self._waiting and (count or self._waiting[0].done()):
-            future = self._waiting.popleft()
+        """Lets the first ones in, and turns away who waited too long; who left is forgotten."""
+        now = time.monotonic()
+        while self._waiting:
+            future, until = self._waiting[0]
+            if not future.done() and until > now and not count:
+                return
+            self._waiting.popleft()
             if not future.done():
-                future.set_result(None)
-                count -= 1
+                future.set_result(until > now)
+                count -= until > now
 
 
 def _busy() -> Unavailable:

@@ -57,7 +57,7 @@ class Answering:
         received_micros, started = time.time_ns() // 1000, time.perf_counter()
         if question.rows == 0:
             return Answer((), False, np.empty(0), None, (endpoint.champion.variant,), None)
-        ids = question.ids if question.ids is not None else _new_ids(question.rows)
+        ids = question.ids if question.ids is not None else new_ids(question.rows)
         entities = entity_keys(endpoint, question, ids)
         groups = divide(endpoint, question, entities)
         watching = [] if question.variant or question.version else endpoint.watching
@@ -148,6 +148,10 @@ class Answering:
             failed.set_exception(error)
             return failed
 
+    def record(self, record: Answered) -> None:
+        """Leaves a record beside the answer."""
+        self._recorder.append(record)
+
     async def report(self, outcomes: Sequence[Outcomes]) -> None:
         """The outcomes are on disk when this returns. Errors: ``serving.records_not_stored``."""
         await self._keep(outcomes, durable=True)
@@ -202,11 +206,13 @@ class _Taken:
         self._entities = entities
         self._received_micros = received_micros
         self._started = started
-        self.times = (
-            question.event_times
-            if question.event_times is not None
-            else np.full(question.rows, received_micros, dtype=np.int64)
-        )
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        given = self.question.event_times
+        if given is not None:
+            return given
+        return np.full(self.question.rows, self._received_micros, dtype=np.int64)
 
     def copy(self) -> Copy:
         """What a shadow is given of it."""
@@ -222,6 +228,10 @@ class _Taken:
     def seconds(self) -> float:
         return time.perf_counter() - self._started
 
+    def _given_times(self, rows: NDArray[np.intp] | None) -> NDArray[np.int64] | None:
+        times = self.question.event_times
+        return times if times is None or rows is None else times[rows]
+
     def record(self, live: LiveVariant, rows: NDArray[np.intp] | None, scores: Scores) -> Answered:
         layout = live.layout
         names = (*layout.numbers, *layout.texts)
@@ -230,7 +240,7 @@ class _Taken:
             ids=_some(self._ids, rows),
             ids_given=self.question.ids is not None,
             entities=_some(self._entities, rows),
-            event_times=self.times if rows is None else self.times[rows],
+            event_times=self._given_times(rows),
             received_micros=self._received_micros,
             latency_micros=int(self.seconds() * 1e6),
             score=scores.score,
@@ -243,7 +253,8 @@ def _some(values: Sequence[str], rows: NDArray[np.intp] | None) -> Sequence[str]
     return values if rows is None else [values[row] for row in rows.tolist()]
 
 
-def _new_ids(rows: int) -> list[str]:
+def new_ids(rows: int) -> list[str]:
+    """Fresh prediction ids for the rows of one request."""
     base = new_id()
     return [base] if rows == 1 else [f"{base}-{row}" for row in range(rows)]
 

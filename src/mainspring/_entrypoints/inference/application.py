@@ -7,10 +7,7 @@ import logging
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
-import msgspec
-
 from mainspring._entrypoints._http.doors import is_loopback
-from mainspring._entrypoints._http.errors import error_headers, status_of
 from mainspring._entrypoints._http.exposition import EXPOSITION_TYPE
 from mainspring._entrypoints._http.messages import Response, json_response, text_response
 from mainspring._entrypoints.inference import (
@@ -26,6 +23,8 @@ from mainspring._entrypoints.inference.admission import Admission
 from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.outcomes import read_outcomes
 from mainspring._entrypoints.inference.packing import Intake, pack
+from mainspring._entrypoints.inference.refusing import refusal
+from mainspring._entrypoints.inference.short import ShortWay
 from mainspring._entrypoints.inference.telling import TRACEPARENT, Told
 from mainspring.core.errors import Broken, Denied, Invalid, MainspringError, NotFound
 from mainspring.serving.live import LiveEndpoint
@@ -46,6 +45,8 @@ class Gateway:
         self._core = core
         self._intake = Intake()
         self._admission = Admission(core.fleet)
+        # What our own server asks first; others call only the coroutine below.
+        self.at_once = ShortWay(core, self._intake, self._admission).take
 
     def close(self) -> None:
         """Lets the models' threads end."""
@@ -73,10 +74,10 @@ class Gateway:
             return await self._answer(scope, path, headers, incoming)
         except MainspringError as error:
             self._count(path, error)
-            return _error(path, error)
+            return refusal(path, error)
         except Exception:  # the process edge: a bug answers 500 and leaves its trace in the log
             log.exception("unexpected error in %s %s", scope.method, path[:200])
-            return _error(path, Broken("http.bug", "The gateway made a mistake."))
+            return refusal(path, Broken("http.bug", "The gateway made a mistake."))
         finally:
             metrics.under_way -= 1
 
@@ -278,25 +279,6 @@ class Gateway:
             None, self._core.control.handle, method, rest, body, _revision(revision)
         )
         return json_response({}) if parts[0] == "v2" else response
-
-
-def _error(path: str, error: MainspringError) -> Response:
-    status = status_of(error)
-    headers = error_headers(error, status)
-    if path.startswith("/v2"):
-        body = msgspec.json.encode({"error": f"{error.code}: {error}"})
-    elif path.endswith("/invocations"):
-        body = msgspec.json.encode({"error_code": _mlflow_code(status), "message": str(error)})
-    else:
-        body = msgspec.json.encode(error.as_dict())
-    return Response(status, headers, body)
-
-
-def _mlflow_code(status: int) -> str:
-    return {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}.get(
-        status,
-        "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR",  # noqa: PLR2004
-    )
 
 
 def _check_near(client: str) -> None:

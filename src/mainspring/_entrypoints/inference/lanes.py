@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -19,7 +19,24 @@ from mainspring._entrypoints.inference.threads import ModelThread
 from mainspring.core.errors import Broken, MainspringError, TimedOut, Unavailable
 from mainspring.serving.model import Array, Scores, ServedModel
 
-_Asked = tuple[Array, "asyncio.Future[Scores]", float]  # and until when it may wait
+
+class Waiting(Protocol):
+    """Who waits for scores: a future, or what behaves like one."""
+
+    def done(self) -> bool:
+        """Whether it is settled, or waits no more."""
+        ...
+
+    def set_result(self, scores: Scores, /) -> None:
+        """Settles it."""
+        ...
+
+    def set_exception(self, error: MainspringError, /) -> None:
+        """Settles it otherwise."""
+        ...
+
+
+_Asked = tuple[Array, Waiting, float]  # and until when it may wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +108,22 @@ class Lane:
         Errors: ``serving.busy`` at once when too many rows wait, ``serving.variant_out``;
         ``serving.prediction_failed`` and ``serving.timed_out`` in the future.
         """
+        future: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_seen)
+        self.add(matrix, future, sole=sole)
+        return future
+
+    def add(self, matrix: Array, waiting: Waiting, *, sole: bool = False) -> None:
+        """Like :meth:`submit`, for who brings something to settle."""
         if self.is_out(sole=sole):
             raise _out()
         if self._waiting_rows + len(matrix) > self._limits.waiting_rows and self._waiting:
             raise _busy("Too many rows are waiting for this model.")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Scores] = loop.create_future()
-        future.add_done_callback(_seen)
-        self._waiting.append((matrix, future, time.monotonic() + self._limits.wait_seconds))
+        self._waiting.append((matrix, waiting, time.monotonic() + self._limits.wait_seconds))
         self._waiting_rows += len(matrix)
         if not self._scheduled and not self._running:
             self._scheduled = True
-            loop.call_soon(self._start)
-        return future
+            asyncio.get_running_loop().call_soon(self._start)
 
     def close(self) -> None:
         """Lets the thread end once it has nothing to do."""

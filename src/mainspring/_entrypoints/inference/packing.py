@@ -64,6 +64,10 @@ class Intake:
         finally:
             self._left_bytes += held.bytes
 
+    def light(self) -> None:
+        """Tells that a light body was read elsewhere."""
+        self._turns.light()
+
     def hold(self, held: _Held, count: int) -> None:
         """Takes memory from the budget. Errors: ``serving.busy``."""
         if count > self._left_bytes:

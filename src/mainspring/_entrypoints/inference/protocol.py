@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainspring._entrypoints._http.messages import Response, json_response
+from mainspring._entrypoints.inference.rows import RowReader
 from mainspring._entrypoints.inference.tensors import (
     InferRequest,
     read_columns,
@@ -36,16 +37,30 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def read_infer(
-    body: bytes, headers: Mapping[str, str], endpoint: LiveEndpoint, version: str | None
+    body: bytes,
+    headers: Mapping[str, str],
+    endpoint: LiveEndpoint,
+    version: str | None,
+    rows: RowReader | None = None,
 ) -> Asked:
-    """The question in an infer request. Errors: ``serving.bad_request`` and those of tensors."""
+    """The question in an infer request; ``rows``: what reads one row faster. Errors: ``serving.bad_request`` and those of tensors."""
     length = headers.get(JSON_LENGTH)
+    if rows is not None and length is None and (found := rows.read(body)) is not None:
+        return Asked(_question(*found, headers, version), found[0])
     request, raw = read_request(body, _length(length))
-    columns, rows = read_columns(request, raw, endpoint)
-    question = question_of(
-        columns, rows, request.parameters, variant=headers.get(VARIANT), version=version
-    )
-    return Asked(question, request)
+    columns, count = read_columns(request, raw, endpoint)
+    return Asked(_question(request, columns, count, headers, version), request)
+
+
+def _question(
+    request: InferRequest,
+    columns: Columns,
+    rows: int,
+    headers: Mapping[str, str],
+    version: str | None,
+) -> Question:
+    variant = headers.get(VARIANT)
+    return question_of(columns, rows, request.parameters, variant=variant, version=version)
 
 
 def question_of(

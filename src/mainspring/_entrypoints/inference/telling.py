@@ -59,13 +59,18 @@ class Telling:
         self._tracer = tracer
 
     @property
+    def is_on(self) -> bool:
+        """Whether anything is told at all."""
+        return self._log is not None or self._tracer is not None
+
+    @property
     def lost_lines(self) -> int:
         """Lines that the access log lost."""
         return 0 if self._log is None else self._log.lost_lines
 
     def begins(self, name: str | None, headers: Mapping[str, str]) -> Told | None:
         """A request that came in; ``name`` is its span's, None for what is not traced."""
-        if self._log is None and self._tracer is None:
+        if not self.is_on:
             return None
         span = None
         if self._tracer is not None and name is not None:
