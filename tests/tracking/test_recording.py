@@ -59,6 +59,7 @@ def test_a_run_from_start_to_end(runs: Started, tracking: Tracking) -> None:
     assert found.tags["mlflow.note.content"] == "good"
     assert [p.step for p in tracking.runs.history(run.id, "loss").items] == [0, 1, 2, 3, 4, 5]
     assert runs.get(inner.id).tags[PARENT_TAG] == run.id
+    assert [p.value for p in tracking.runs.history(inner.id, "x").items] == [1.0]
     root = f"{found.experiment_id}/{run.id}/artifacts"
     names = [path for path, _ in tracking.artifacts.tree(root)]
     assert names == ["mainspring/environment.txt", "notes/a.txt", "t.json"]
