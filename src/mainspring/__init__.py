@@ -1,7 +1,7 @@
 """Mainspring: one system for the whole life of a machine-learning model.
 
-``open()`` gives a workspace; ``step`` and ``pipeline`` mark plain functions that an execution can
-record; ``metric``, ``param``, ``tag`` and ``attribute`` ask for runs; the other words define
+``open()`` gives a workspace, ``gateway_app()`` its gateway for another server; ``step`` and
+``pipeline`` mark plain functions that an execution can record; ``metric``, ``param``, ``tag`` and ``attribute`` ask for runs; the other words define
 features. Everything heavy is loaded when it is first used.
 
 Example:
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from mainspring._bootstrap.workspace import Workspace
     from mainspring._bootstrap.workspace import open_workspace as open  # noqa: A004
+    from mainspring._entrypoints.inference.mounted import gateway_app
     from mainspring.core.errors import MainspringError
     from mainspring.features import (
         count,
@@ -48,6 +49,7 @@ __all__ = [
     "count",
     "derived",
     "feature_set",
+    "gateway_app",
     "highest",
     "latest",
     "lowest",
@@ -70,6 +72,7 @@ _EXPRESSIONS: Final = "mainspring.tracking.expressions"
 _HOMES: Final[dict[str, tuple[str, str]]] = {
     "MainspringError": ("mainspring.core.errors", "MainspringError"),
     "Workspace": ("mainspring._bootstrap.workspace", "Workspace"),
+    "gateway_app": ("mainspring._entrypoints.inference.mounted", "gateway_app"),
     "open": ("mainspring._bootstrap.workspace", "open_workspace"),
     "pipeline": ("mainspring.pipelines.steps", "pipeline"),
     "step": ("mainspring.pipelines.steps", "step"),

@@ -64,6 +64,7 @@ class _Connection:
         self._http = http.client.HTTPConnection(
             parts.hostname, parts.port or 80, timeout=timeout_seconds
         )
+        self._place = parts.path.rstrip("/")  # where another application has it mounted
 
     def request(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], *, again: bool
@@ -72,7 +73,7 @@ class _Connection:
         pause = _FIRST_PAUSE_SECONDS
         for left in reversed(range(_TRIES)):
             try:
-                self._http.request(method, path, body, dict(headers))
+                self._http.request(method, self._place + path, body, dict(headers))
                 response = self._http.getresponse()
                 return response, response.read()
             except TimeoutError as error:

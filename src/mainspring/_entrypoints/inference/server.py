@@ -126,7 +126,7 @@ def _run(
     if settings.siblings is None:
         seal_abandoned(records)
     recorder = Recorder(records, settings.records)
-    core = _core(settings, fleet, recorder)
+    core = core_of(settings, fleet, recorder)
     grpc = _grpc(settings, core)
     fleet.restore()
 
@@ -165,7 +165,7 @@ def tell_address(folder: Path, address: str, grpc: str | None) -> None:
     replace_file(folder / ADDRESS_FILE, msgspec.json.encode(said), mode=0o644)
 
 
-def _core(settings: GatewaySettings, fleet: Fleet, recorder: Recorder) -> Core:
+def core_of(settings: GatewaySettings, fleet: Fleet, recorder: Recorder) -> Core:
     metrics = Metrics()
     capacity = settings.folder / CAPACITY_FOLDER
     answering = Answering(fleet, recorder, metrics, capacity=capacity)
