@@ -20,9 +20,10 @@ import time
 from pathlib import Path
 
 import pytest
+from command_gateway import CommandGateway
 from test_releases import champion
 
-from mainspring.serving import Variant
+from mainspring.serving import Route, Variant
 
 PAIRS, ROUND = 40, 600
 LEAST_DOUBT = 0.01
@@ -164,3 +165,23 @@ def test_a_killed_shadow_is_not_noticed(own_gateway):
             os.kill(process, signal.SIGKILL)
         assert own_gateway.http.post("/invocations", content=BODY).json()["predictions"] == [0.5]
     assert json.loads(own_gateway.http.get("/v2/health/ready").text)["ready"]
+
+
+def test_the_command_gives_shadows_a_process_too(tmp_path):
+    """`mainspring gateway` starts one with its own runtimes; its answers come to be recorded."""
+    gateway = CommandGateway(tmp_path / "work")
+    try:
+        champion_, shadow = gateway.constant(2.0), gateway.constant(3.0)
+        variants = (
+            Variant(name="champion", model=champion_, version="1"),
+            Variant(name="s", model=shadow, version="2", role="shadow"),
+        )
+        gateway.control.deploy("late", Route(variants=variants))
+        (process,) = children(gateway)
+        assert os.sched_getscheduler(process) == os.SCHED_IDLE
+        assert gateway.ask() == 2.0
+        deadline = time.monotonic() + 20
+        while 'predicted_rows_total{endpoint="late",variant="s"' not in gateway.metrics():
+            assert time.monotonic() < deadline
+    finally:
+        gateway.stop()
