@@ -94,7 +94,7 @@ class RayProcesses:
                     _node_ip_address="127.0.0.1",
                     **quiet,
                 )
-        except Exception as error:  # Ray raises the bare class when it does not come up
+        except (OSError, RuntimeError, ValueError) as error:
             raise _no_cluster(str(error)) from error
 
 
