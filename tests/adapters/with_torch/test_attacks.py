@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from mainspring._adapters.torch import recurrent
 from mainspring._adapters.torch.packer import TorchPacker
 from mainspring._adapters.torch.runtime import TorchRuntime
 from mainspring.core.errors import Invalid
@@ -187,6 +188,10 @@ def test_a_library_of_machine_code_is_not_loaded(tmp_path):
         ("aten.zeros.names", {"size": [1], "names": ["a"], "pin_memory": True, "no": 1}),
         ("aten.relu.nothing", {"self": "x"}),
         ("aten.relu.default", {"self": "x", "unknown": 1}),
+        ("aten.zeros.default", {"size": [1], "dtype": -1}),
+        ("aten.to.prim_dtype", {"self": "x"}),
+        ("aten.remainder.int", {"a": 5, "b": 0}),
+        ("aten.lstm.data", {"data": "x"}),
     ],
     ids=lambda one: one[0],
 )
@@ -208,6 +213,31 @@ def test_a_crafted_package_is_refused_when_it_is_loaded(step):
     with pytest.raises(Invalid) as raised:
         TorchRuntime().load(files, SIGNATURE)
     assert raised.value.code in {"serving.package_unsafe", "serving.package_unreadable"}
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "rnn_relu", "rnn_tanh"])
+def test_recurrent_layers_that_do_not_fit_are_not_handed_to_their_kernels(name):
+    """One state too few, or a matrix too small, would end the process."""
+    function = recurrent.checked(name, getattr(torch.ops.aten, name).input)
+    gates = recurrent.GATES[name] * 3
+    rows, state = torch.ones(2, 5, 4), torch.zeros(1, 2, 3)
+    states = [state, state] if name == "lstm" else state
+    weights = [torch.ones(gates, 4), torch.ones(gates, 3), torch.ones(gates), torch.ones(gates)]
+    how = (True, 1, 0.0, False, False, True)
+    with torch.inference_mode():
+        assert function(rows, states, weights, *how)[0].shape == (2, 5, 3)
+        for given in (
+            (rows, states, weights[:3], *how),
+            (rows, states, [*weights[:2], torch.ones(1), torch.ones(1)], *how),
+            (rows, [state] if name == "lstm" else state[0], weights, *how),
+            (rows, states, [one.double() for one in weights], *how),
+            (rows[0], states, weights, *how),
+            (rows, states, weights, True, 2, 0.0, False, False, True),
+            (rows, states, weights, True, 1, 0.0, False, True, True),
+            (rows, states, weights, True, 10**9, 0.0, False, False, True),
+        ):
+            with pytest.raises(ValueError, match="do not fit"):
+                function(*given)
 
 
 def test_sizes_do_not_grow_without_end():

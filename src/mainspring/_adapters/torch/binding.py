@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,7 @@ from mainspring._adapters.torch.program import (
 from mainspring.core.errors import Invalid
 from mainspring.serving.refusals import unreadable, unsafe
 
+_KINDS: Final = re.compile("ScalarType|Layout|MemoryFormat|Device|QScheme|Generator|Storage|Stream")
 _TENSORS: Final = frozenset({"Tensor", "List[Tensor]"})
 
 
@@ -208,7 +210,11 @@ def _arranged(function: Any, step: Step) -> dict[int | str, Value]:
     for at, one in enumerate(arguments):
         gap = gap or one.kwarg_only or one.name not in step.arguments
         if one.name in step.arguments:
-            where[one.name if gap else at] = step.arguments[one.name]
+            value = step.arguments[one.name]
+            # A number given for a kind of number is taken for one unchecked, and ends the process.
+            if _KINDS.search(str(one.real_type)) and not (value is None or isinstance(value, Word)):
+                raise unreadable(PROGRAM_FILE, f"{step.operator!r} is given no {one.name!r}")
+            where[one.name if gap else at] = value
     return where
 
 
