@@ -120,7 +120,6 @@ def test_one_that_dies_is_told_and_comes_back_after_a_rest():
     assert model.pid != first
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can hold a process back")
 def test_one_that_is_held_back_has_bounded_memory_and_runs_last():
     """What leaks finds its end at its room, and is told as the model's error."""
     model = child(room_bytes=48 << 20)
