@@ -15,7 +15,7 @@ from mainspring._entrypoints._http.errors import encode_error
 from mainspring._entrypoints._http.exchange import Fields, Scope
 from mainspring._entrypoints._http.listening import Rsgi
 from mainspring._entrypoints._http.messages import Headers
-from mainspring.core.errors import Invalid, Unavailable
+from mainspring.core.errors import Invalid, MainspringError, Unavailable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -60,7 +60,7 @@ class Asgi:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
                 moment = "shutdown"
-        except Exception as error:
+        except (MainspringError, OSError) as error:
             await send({"type": f"lifespan.{moment}.failed", "message": str(error)})
             raise
         await send({"type": "lifespan.shutdown.complete"})
