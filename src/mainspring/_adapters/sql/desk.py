@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 CallSoon = Callable[[Callable[[], None]], object]
 # A slow disk must not keep the thread from its other work: after a commit of longer than this the
-# writer has all for a hundred times as long, so that at most a hundredth of the time is lost.
+# writer has all for twenty times as long, so that at most a twentieth of the time is lost.
 SLOW_SECONDS: Final = 0.05
-_REST_FACTOR: Final = 100
+_REST_FACTOR: Final = 20
 _MOST_REST_SECONDS: Final = 60.0
 
 

@@ -71,6 +71,8 @@ class Fields:
 
     def learn(self, numbers: Mapping[str, int]) -> None:
         """Keeps durable names."""
+        if numbers.keys() <= self._numbers.keys():
+            return
         if len(self._numbers) > _REMEMBERED:
             self._numbers, self._names = {}, {}
         self._numbers.update(numbers)
