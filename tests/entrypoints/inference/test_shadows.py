@@ -60,8 +60,11 @@ class Asking:
 
 
 def children(gateway) -> list[int]:
-    tasks = Path(f"/proc/{gateway.process.pid}/task")
-    return [int(pid) for one in tasks.iterdir() for pid in (one / "children").read_text().split()]
+    found = []
+    for one in Path(f"/proc/{gateway.process.pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended
+            found += [int(pid) for pid in (one / "children").read_text().split()]
+    return found
 
 
 def bytes_of(pid: int, what: str) -> int:
