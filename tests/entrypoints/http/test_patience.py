@@ -203,7 +203,9 @@ def test_the_end_waits_for_answers_and_for_nobody_else() -> None:
             with pytest.raises(ConnectionRefusedError):
                 served.open()
             served.on_loop(served.listener.app.go_on.set)
-            assert everything(busy).endswith(b"waited")
+            reply = everything(busy)
+            assert b"connection: close" in reply
+            assert reply.endswith(b"waited")
 
 
 def test_a_body_under_way_at_the_end_is_still_taken() -> None:

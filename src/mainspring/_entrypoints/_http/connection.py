@@ -255,5 +255,7 @@ class Connection(Replies, asyncio.Protocol):
 
     def leave(self) -> None:
         """Ends the connection, after the answer to what it asked."""
-        if not (self._is_busy() or self._is_deaf):
+        if self._current is not None:
+            self._current.keep_alive = False
+        elif not (self._requests.queue or self._is_deaf):
             self._transport.close()
