@@ -120,7 +120,7 @@ class Chunks:
         return chunk
 
     def _check_whole(self) -> None:
-        # The server ends every body with one empty chunk, and one that broke off with two.
+        # Our own server raises. Granian ends a body with an empty chunk, one that broke off with two.
         torn = self._empty > 1 if self._length is None else self._size != self._length
         if torn:
             raise Invalid("http.torn_body", "The body ended before it was whole.")
