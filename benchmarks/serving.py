@@ -35,6 +35,7 @@ from serving_ours import Ours, prepared  # noqa: E402
 from serving_peers import ALL, Peer, Rows  # noqa: E402
 
 ROWS_TO_COMPARE = 200
+AGAINST = ("FastAPI", "MLServer")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Bench:
 
     def command(self, subject: Subject, port: int) -> tuple[list[str], dict[str, str]]:
         if subject.ours:
-            return subject.ours.command(port), {}
+            return subject.ours.command(port), subject.ours.environment()
         assert subject.peer is not None
         model = self.folder / MAKERS[subject.kind][1]
         python = python_of(subject.peer.environment)
@@ -160,6 +161,10 @@ def compete(bench: Bench, kind: str, peers: list[Peer]) -> Iterator[Subject]:
     for way in WAYS[kind]:
         ours = prepared(f"ours, {way}", model, rows, way, bench.folder / f"{kind}-{way}")
         mine.append(Subject(ours.name, kind, ours, None))
+        if way == "native":
+            compiled = ours.otherwise("compiled", compiled=True)
+            bare = ours.otherwise("no records", records=False)
+            mine += [Subject(one.name, kind, one, None) for one in (compiled, bare)]
     others = [Subject(peer.name, kind, None, peer) for peer in peers]
     for subject in (*mine, *others, *mine):
         try:
@@ -180,21 +185,21 @@ def answers_of(kind: str, model, rows: Rows) -> list[float]:
 
 
 def show(work: Work, subjects: list[Subject]) -> None:
-    best = max(
-        (middle(one.rounds[work.title]).requests_per_second for one in subjects if one.peer),
-        default=None,
-    )
+    rates = {
+        one.name: middle(one.rounds[work.title]).requests_per_second for one in subjects if one.peer
+    }
+    peers = [name for name in AGAINST if name in rates]
     print(f"\n{work.title}")
-    print(
-        f"  {'':16} {'req/s':>8} {'rows/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'cpu us':>8} {'of best peer':>13}"
-    )
+    heads = "".join(f"{'x ' + name:>11}" for name in ["best", *peers] if rates)
+    print(f"  {'':16} {'req/s':>8} {'rows/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'cpu us':>8} {heads}")
     for one in subjects:
         found = middle(one.rounds[work.title])
         rate = found.requests_per_second
-        share = f"{rate / best:12.1f}x" if best else ""
+        against = [max(rates.values()), *(rates[name] for name in peers)] if rates else []
+        shares = "".join(f"{rate / other:11.1f}" for other in against)
         print(
             f"  {one.name:16} {rate:8.0f} {rate * work.rows:9.0f} {found.p50_ms:8.2f} "
-            f"{found.p99_ms:8.2f} {found.cpu_us:8.0f} {share:>13}"
+            f"{found.p99_ms:8.2f} {found.cpu_us:8.0f} {shares}"
         )
 
 

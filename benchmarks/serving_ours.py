@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from serving_models import NAMES
 from serving_peers import JSON, Rows, v2_rows, v2_scores
 
 PROGRAM = str(Path(sys.executable).with_name("mainspring"))
+UNRECORDED = str(Path(__file__).with_name("unrecorded.py"))
 NAME = "bench"
 
 
@@ -23,9 +24,19 @@ class Ours:
 
     name: str
     folder: Path
+    records: bool = True
+    compiled: bool = False
 
     def command(self, port: int) -> list[str]:
-        return [PROGRAM, "--workspace", str(self.folder), "gateway", "--port", str(port)]
+        program = [PROGRAM] if self.records else [sys.executable, UNRECORDED]
+        return [*program, "--workspace", str(self.folder), "gateway", "--port", str(port)]
+
+    def environment(self) -> dict[str, str]:
+        return {"MAINSPRING_COMPILED": "true"} if self.compiled else {}
+
+    def otherwise(self, name: str, **how: bool) -> Ours:
+        """The same workspace, served in another manner."""
+        return replace(self, name=f"ours, {name}", **how)
 
     def case(self, port: int, kind: str, rows: Rows, *, binary: bool = False) -> Case:
         path, document = v2_rows(kind, rows)
