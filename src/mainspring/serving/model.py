@@ -345,7 +345,11 @@ def _try_out(model: ServedModel, files: Mapping[str, bytes]) -> None:
     path = model.manifest.golden
     if path is None:
         for rows in (1, 2):
-            model.score(_nothing_known(model, rows))
+            unknown = _nothing_known(model, rows)
+            try:
+                model.score(unknown)
+            except Invalid:  # it cannot do without numbers: then it must have an answer to some
+                model.score(np.nan_to_num(unknown))
         return
     if path not in files:
         raise Broken(
