@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 from mainspring._entrypoints._http.exchange import Exchange
 from mainspring._entrypoints._http.messages import Response
@@ -32,6 +32,12 @@ _BEHIND: Final = "/infer"
 _NEEDS_MORE: Final = frozenset({"content-encoding", choosing.VARIANT_HEADER})
 _KINDS: Final = frozenset({None, "application/json", "application/octet-stream"})
 log = logging.getLogger("mainspring.gateway")
+
+
+class _Taken(NamedTuple):
+    endpoint: LiveEndpoint
+    headers: dict[str, str]
+    started: float
 
 
 class ShortWay:
@@ -61,22 +67,21 @@ class ShortWay:
         if exchange.size_bytes > HEAVY_BYTES or not self._admission.is_open(endpoint):
             return False
         self._intake.light()
-        return self._ask(exchange, endpoint, headers)
+        return self._ask(exchange, _Taken(endpoint, headers, time.perf_counter()))
 
-    def _ask(self, exchange: Exchange, endpoint: LiveEndpoint, headers: dict[str, str]) -> bool:
-        core, started = self._core, time.perf_counter()
+    def _ask(self, exchange: Exchange, taken: _Taken) -> bool:
+        core, endpoint = self._core, taken.endpoint
         try:
-            core.doors.check("POST", headers, exchange.scope.authority)
-            choosing.admit(core.doors, headers)
+            core.doors.check("POST", taken.headers, exchange.scope.authority)
+            choosing.admit(core.doors, taken.headers)
             reader = self._reader(endpoint)
-            asked = protocol.read_infer(exchange.body(), headers, endpoint, None, reader)
+            asked = protocol.read_infer(exchange.body(), taken.headers, endpoint, None, reader)
             question = asked.question
             if question.durable or not question.rows:
                 return False
             model = endpoint.champion.model
             matrix = model.encode(question.columns, question.rows)
-            ticket = Ticket(self, exchange, endpoint, asked, started)
-            ticket.headers = headers
+            ticket = Ticket(self, exchange, taken, asked)
             core.fleet.lane(model).add(matrix, ticket, sole=True)
         except MainspringError as error:
             self.refuse(exchange, endpoint, error)
@@ -105,10 +110,10 @@ class ShortWay:
 
     def answer(self, ticket: Ticket, scores: Scores) -> Response:
         """The answer, recorded and counted."""
-        endpoint, asked = ticket.endpoint, ticket.asked
+        endpoint, asked = ticket.taken.endpoint, ticket.asked
         question, live = asked.question, endpoint.champion
         ids = question.ids if question.ids is not None else new_ids(question.rows)
-        seconds = time.perf_counter() - ticket.started
+        seconds = time.perf_counter() - ticket.taken.started
         given = question.ids is not None
         self._core.answering.record(
             Answered(
@@ -126,7 +131,7 @@ class ShortWay:
         )
         self._core.metrics.answered(endpoint.name, live.variant, question.rows, seconds)
         answer = Answer(ids, given, scores.score, scores.decision, (live.variant,), None)
-        return pack(protocol.write_infer(endpoint, asked, answer), ticket.headers)
+        return pack(protocol.write_infer(endpoint, asked, answer), ticket.taken.headers)
 
     def left(self) -> None:
         """Counts a question that is answered."""
@@ -140,29 +145,19 @@ class Ticket:
         "_settled",
         "_way",
         "asked",
-        "endpoint",
         "exchange",
-        "headers",
         "received_micros",
-        "started",
+        "taken",
     )
 
-    headers: dict[str, str]
-
     def __init__(
-        self,
-        way: ShortWay,
-        exchange: Exchange,
-        endpoint: LiveEndpoint,
-        asked: protocol.Asked,
-        started: float,
+        self, way: ShortWay, exchange: Exchange, taken: _Taken, asked: protocol.Asked
     ) -> None:
         self._way = way
         self._settled = False
         self.exchange = exchange
-        self.endpoint = endpoint
+        self.taken = taken
         self.asked = asked
-        self.started = started
         self.received_micros = time.time_ns() // 1000
 
     def done(self) -> bool:
@@ -185,7 +180,7 @@ class Ticket:
     def set_exception(self, error: MainspringError) -> None:
         """Answers with the error."""
         self._settle()
-        self._way.refuse(self.exchange, self.endpoint, error)
+        self._way.refuse(self.exchange, self.taken.endpoint, error)
 
     def _settle(self) -> None:
         self._settled = True
