@@ -19,6 +19,7 @@ _FULL: Final = re.compile(
 _GONE: Final = re.compile(
     r"No such file|No files found|cannot open file|Object.*not found", re.IGNORECASE
 )
+_CREATED: Final = re.compile(r"table already exists", re.IGNORECASE)  # by another process
 _FROM_ENGINE: Final = re.compile(
     r"((?:Invalid Input|Conversion|Out of Range|Binder|Parser|Catalog|IO|Permission|Invalid Type"
     r"|Mismatch Type|Constraint|Not implemented|Out of Memory) Error: .*)",
@@ -44,6 +45,8 @@ def translated(sql: str, *, name: str = "") -> Iterator[None]:
             "tables.schema_mismatch", f"The rows do not fit: {error}", table=name
         ) from error
     except (DeltaError, OSError) as error:
+        if _CREATED.search(str(error)):
+            raise CommitLostError(str(error)) from error
         raise _store_error(str(error), sql, name) from error
     except UnicodeEncodeError as error:
         raise bad_query(f"a text is not valid Unicode ({error.reason}).", sql) from error
