@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,17 @@ from mainspring.core.errors import Broken, Denied, Invalid, TimedOut
 from mainspring.core.schema import InputColumn, Signature
 
 SIGNATURE = Signature((InputColumn("a", "number"), InputColumn("b", "number")), "value")
+HANGS = """
+import os
+from mainspring._adapters.child.answering import answer
+
+def load():
+    os.write(2, b"%d" % os.getpid())
+    while True:
+        pass
+
+answer(load)
+"""
 SOURCE = """
 import os, sys, time
 import numpy as np
@@ -118,6 +130,22 @@ def test_one_that_dies_is_told_and_comes_back_after_a_rest():
             time.sleep(0.05)
     assert answer.tolist() == [25.0]
     assert model.pid != first
+
+
+def test_one_that_hangs_does_not_outlive_its_parent(tmp_path):
+    """When the parent is killed, a model that hangs ends too: nobody is left to stop it."""
+    script = tmp_path / "hangs.py"
+    script.write_text(HANGS)
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, {str(script)!r}])"
+    running = subprocess.Popen([sys.executable, "-c", parent], stderr=subprocess.PIPE)
+    pid = int(os.read(running.stderr.fileno(), 20))
+    running.kill()
+    running.wait()
+    running.stderr.close()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_one_that_is_held_back_has_bounded_memory_and_runs_last():

@@ -11,13 +11,16 @@ import json
 import os
 import struct
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any, BinaryIO
 
 import numpy as np
 
 MOST_BYTES = 256_000_000
+_LOOK_SECONDS = 0.5
 
 
 def main() -> int:
@@ -30,6 +33,7 @@ def main() -> int:
 
 def answer(load: Callable[[], Callable[[Any], Any]]) -> int:
     """Loads a model and answers for it; 0 when the parent closed the pipe."""
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     # What a model prints must not get between the messages.
     wire = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -49,6 +53,13 @@ def answer(load: Callable[[], Callable[[Any], Any]]) -> int:
             continue
         _say(wire, {"rows": len(answer)}, answer.tobytes())
     return 0
+
+
+def _end_with(parent: int) -> None:
+    """Ends the process once its parent is gone: a model that hangs never sees the pipe close."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
 
 
 def _custom(folder: Path, signature: dict[str, Any]) -> Any:
