@@ -5,7 +5,8 @@ sees all of it. An upload that died leaves a file in ``incoming/``, swept a day 
 
 The time of a file is when its bytes were last put. Freeing moves the file to ``leaving/``, looks at
 its time once more and only then removes it: a put that touched the file before the move is seen, a
-put after the move finds no file and stores the bytes anew. Until it is removed it can be read.
+put after the move finds no file and stores the bytes anew. Until it is removed it can be read: who
+finds it in neither place may have met it on its way back, and looks once more.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _INCOMING: Final = "incoming"
 _LEAVING: Final = "leaving"
 _ABANDONED_SECONDS: Final = 86_400
 _BLOCK_BYTES: Final = 1 << 20
+# An object moves at most twice in one collection, and each look meets at most one of the moves.
+_LOOKS: Final = 3
 
 
 class FileObjects:
@@ -47,8 +50,7 @@ class FileObjects:
     def put(self, chunks: bytes | Iterable[bytes]) -> Digest:
         if isinstance(chunks, bytes):
             digest = sha256(chunks)
-            if self.claim(digest) and self.verify(digest):
-                self._root.sync(_place(digest)[:-1])
+            if self._is_kept(digest):
                 return digest
             chunks = (chunks,)
         temporary = (_INCOMING, new_id())
@@ -62,6 +64,19 @@ class FileObjects:
                 self._root.delete(temporary)
             raise
         return digest
+
+    def _is_kept(self, digest: Digest) -> bool:
+        """Whether the object is there, whole, put just now and durable."""
+        try:
+            if not (self.claim(digest) and self.verify(digest)):
+                return False
+        except NotFound:  # freed in between, by a collection that spares nothing
+            return False
+        try:
+            self._root.sync(_place(digest)[:-1])
+        except FileNotFoundError:
+            return False
+        return True
 
     def get(self, digest: Digest) -> bytes:
         with self.open(digest) as stream:
@@ -97,13 +112,7 @@ class FileObjects:
                         yield digest
 
     def claim(self, digest: Digest) -> bool:
-        place = _place(digest)
-        try:
-            with _disk_errors(), self._root.folder(place[:-1]) as folder:
-                os.utime(place[-1], dir_fd=folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return self._restore(digest)
-        return True
+        return any(self._touch(digest) or self._restore(digest) for _ in range(_LOOKS))
 
     def age_seconds(self, digest: Digest) -> float:
         descriptor = self._descriptor(digest)
@@ -142,21 +151,15 @@ class FileObjects:
 
     def _descriptor(self, digest: Digest) -> int:
         place = _place(digest)
-        try:
-            with _disk_errors():
-                return self._root.open(place)
-        except FileNotFoundError:
-            pass
-        try:
-            with _disk_errors():
-                return self._root.open((_LEAVING, place[-1]))
-        except FileNotFoundError:
-            raise NotFound(
-                "objects.not_found",
-                f"No object {digest} is stored.",
-                hint="It may have been freed by 'mainspring gc', or belong to another workspace.",
-                digest=digest,
-            ) from None
+        for parts in (place, (_LEAVING, place[-1])) * _LOOKS:
+            with suppress(FileNotFoundError), _disk_errors():
+                return self._root.open(parts)
+        raise NotFound(
+            "objects.not_found",
+            f"No object {digest} is stored.",
+            hint="It may have been freed by 'mainspring gc', or belong to another workspace.",
+            digest=digest,
+        )
 
     def _write(self, parts: Parts, chunks: Iterable[bytes]) -> Digest:
         digest = hashlib.sha256()
@@ -172,6 +175,16 @@ class FileObjects:
         finally:
             os.close(descriptor)
         return Digest(f"sha256:{digest.hexdigest()}")
+
+    def _touch(self, digest: Digest) -> bool:
+        """Makes what lies in its place count as put just now; False when nothing lies there."""
+        place = _place(digest)
+        try:
+            with _disk_errors(), self._root.folder(place[:-1]) as folder:
+                os.utime(place[-1], dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _restore(self, digest: Digest) -> bool:
         """Brings back what is leaving, put just now; False when there is nothing, or it was faster."""
