@@ -14,6 +14,7 @@ import pytest
 
 from mainspring._adapters.sql import migration
 from mainspring._adapters.sql.queue import SqlQueue
+from mainspring._adapters.sqlite.connection import connect
 from mainspring._adapters.sqlite.database import SqliteDatabase
 from mainspring.core.errors import Broken, Invalid, MainspringError, Unavailable
 from mainspring.testing import DatabaseSuite, FakeClock, QueueSuite
@@ -216,6 +217,7 @@ def test_another_process_holding_the_lock_is_waited_for(table, tmp_path):
 
 OPEN = """
 import sys
+from mainspring._adapters.sqlite.connection import connect
 from mainspring._adapters.sqlite.database import SqliteDatabase
 from mainspring.testing import FakeClock
 database = SqliteDatabase(sys.argv[1], FakeClock())
@@ -238,6 +240,23 @@ def test_processes_that_open_at_once_migrate_once(tmp_path):
     outcomes = [process.communicate(timeout=60) for process in started]
     assert [process.returncode for process in started] == [0] * 4, outcomes
     assert sum(int(out) for out, _ in outcomes) == len(migration.migrations())
+
+
+def test_a_new_file_that_another_process_sets_up_is_waited_for(tmp_path):
+    """SQLite says at once that such a file is busy; who opens it waits all the same."""
+    path = str(tmp_path / "db")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE theirs (n INTEGER)")
+    with ThreadPoolExecutor(1) as threads:
+        opening = threads.submit(connect, path)
+        with pytest.raises(TimeoutError):
+            opening.result(0.2)
+        other.execute("COMMIT")
+        opened = opening.result(30)
+    assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    opened.close()
+    other.close()
 
 
 def test_a_newer_database_is_refused(database):

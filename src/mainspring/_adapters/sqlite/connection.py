@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -19,8 +20,9 @@ from mainspring.ports.clock import Clock
 from mainspring.ports.database import Row, Values
 
 PATIENCE_SECONDS: Final = 10.0  # with other processes that write
+_PAUSE_SECONDS: Final = 0.01
 FEW: Final = 25  # fewer rows than this are not worth a statement of their own
-_FULL, _IOERR, _CORRUPT, _NOTADB = 13, 10, 11, 26
+_BUSY, _FULL, _IOERR, _CORRUPT, _NOTADB = 5, 13, 10, 11, 26
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
@@ -43,11 +45,29 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
         if read_only:
             connection.execute("PRAGMA query_only = ON")
         else:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            mode = _journal_mode(connection)
             # Where the log cannot be used (network folders), only EXTRA survives power loss.
             connection.execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
             connection.execute("PRAGMA journal_size_limit = 67108864")
     return connection
+
+
+def _journal_mode(connection: sqlite3.Connection) -> str:
+    """The mode, WAL where the file can have it.
+
+    Of several that turn a new file to WAL at once all but one are told that it is busy, without
+    their patience being asked: each reads and wants to write, so waiting inside would never end.
+    """
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != _BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return mode
 
 
 def translate(error: sqlite3.Error) -> MainspringError | None:
