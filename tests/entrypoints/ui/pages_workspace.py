@@ -139,6 +139,7 @@ def add_model(registry: Registry, run_id: str, name: str = MODEL) -> None:
         files={path: sha256(data) for path, data in files.items()},
         used=(ref("dataset", "orders@3"),),
         run_id=run_id,
+        trained_until="2013-05-01T02:00:00+02:00",
         metrics={"auc": 0.75},
     )
     facts = Facts(

@@ -6,6 +6,7 @@ import re
 
 from pages_workspace import Site, add_model, add_run
 
+from mainspring._entrypoints.cli import build_parser
 from mainspring._entrypoints.ui.models import ROWS
 from mainspring.registry import Details
 
@@ -74,3 +75,37 @@ def test_a_model_tells_what_was_in_production_then(empty: Site) -> None:
     before = empty.get("/models/late?alias=champion&at=2001-01-01T00:00").text
     assert "no version" in before.split('id="then"')[1]
     assert empty.get("/models/late?at=yesterday").status == 400
+
+
+def test_a_training_without_a_page_is_no_link(empty: Site) -> None:
+    """The run of a project's training is named by its version, and leads nowhere but to itself."""
+    elsewhere = "e3166a9b36d22c8d1574a77321db93f5"
+    add_model(empty.registry, elsewhere, "late")
+    for page in ("/models/late", "/models/late/3"):
+        text = empty.get(page).text
+        assert elsewhere[:9] in text
+        assert f'href="/runs/{elsewhere}' not in text
+    assert "<dt>Training</dt>" in empty.get("/models/late/3").text
+
+
+def test_a_card_shows_moments_and_counts_like_every_page(empty: Site) -> None:
+    """Moments are UTC to the second, and thousands stand apart."""
+    add_model(empty.registry, add_run(empty.tracking, "r", 0.5), "late")
+    text = empty.get("/models/late/3").text
+    assert ">1,000<" in text
+    assert "2013-05-01 00:00:00" in text
+    assert "2013-05-01T" not in text
+
+
+def test_what_an_empty_page_tells_to_type_can_be_typed(empty: Site) -> None:
+    """Every command on an empty page is one that the command line takes."""
+    empty.registry.models.register("bare")
+    told = [
+        command
+        for page in ("/", "/models", "/models/bare", "/traces", "/components")
+        for command in re.findall(r"<code>mainspring ([^<]+)</code>", empty.get(page).text)
+    ]
+    assert "run train" in told
+    for command in told:
+        words = command.split()
+        assert build_parser(words[0]).parse_args(words).run

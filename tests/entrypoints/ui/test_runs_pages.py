@@ -201,3 +201,21 @@ def test_the_machine_s_metrics_stand_apart(empty: Site) -> None:
     shown = empty.get(f"/runs/{run.id}").text
     assert shown.index('id="curves"') < shown.index('id="machine"')
     assert "system/<wbr>cpu_<wbr>x" in shown.split('id="machine"')[1]
+
+
+def test_a_long_fraction_is_short_in_the_table_and_whole_on_the_page(empty: Site) -> None:
+    """A parameter such as 1/3 takes six digits in the table; its run's page has all of them."""
+    run = empty.tracking.runs.create("0", name="r", start_ms=1)
+    params = (("rate", "0.3333333333333333"), ("depth", "7"), ("version", "1.2.3333333333"))
+    empty.tracking.runs.log(run.id, Batch(params=params)).result()
+    table = empty.get("/").text
+    assert ">0.333333<" in table
+    assert ">1.2.3333333333<" in table
+    assert "0.3333333333333333" in empty.get(f"/runs/{run.id}").text
+
+
+def test_a_filter_that_cannot_be_read_is_shown_one_that_can(empty: Site) -> None:
+    """Where the store has no better advice, the page shows what a condition looks like."""
+    answer = empty.get("/?filter=metrics.%20%3E%209")
+    assert answer.status == 400
+    assert "Conditions look like: metrics.loss" in answer.text

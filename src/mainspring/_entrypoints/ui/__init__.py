@@ -30,7 +30,7 @@ def pages_mount(tracking: Tracking, registry: Registry, record: Record) -> Mount
         *ArtifactPages(tracking).routes(),
         *ComparePages(tracking).routes(),
         *TracePages(tracking).routes(),
-        *ModelPages(registry, record).routes(),
+        *ModelPages(registry, record, tracking).routes(),
         *component_routes(),
         *asset_routes(),
     ]

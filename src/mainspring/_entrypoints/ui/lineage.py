@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from mainspring._entrypoints.ui.rendering import address
+from mainspring.core.errors import Invalid, NotFound
 from mainspring.core.events import Ref
 from mainspring.governance import Graph, downstream, upstream
 from mainspring.governance.service import Record
+from mainspring.tracking import Tracking
 
 MAX_NODES: Final = 60
 
@@ -31,7 +34,20 @@ class Lineage(msgspec.Struct, frozen=True):
     complete: bool
 
 
-def lineage_of(record: Record, ref: Ref) -> Lineage:
+def tracked(tracking: Tracking, run_ids: Iterable[str | None]) -> frozenset[str]:
+    """Those of some runs that have a page. A project's own training is on record, and has none."""
+
+    def has_page(run_id: str) -> bool:
+        try:
+            tracking.runs.get(run_id)
+        except (NotFound, Invalid):
+            return False
+        return True
+
+    return frozenset(run_id for run_id in set(run_ids) if run_id and has_page(run_id))
+
+
+def lineage_of(record: Record, ref: Ref, tracking: Tracking) -> Lineage:
     """The nearest things both ways, read from one snapshot and bounded."""
 
     def walk(way: object) -> Graph:
@@ -42,14 +58,21 @@ def lineage_of(record: Record, ref: Ref) -> Lineage:
         )
 
     up, down = walk("up"), walk("down")
-    return Lineage(_relatives(up), _relatives(down), up.complete and down.complete)
+    above, below = _relatives(up, tracking), _relatives(down, tracking)
+    return Lineage(above, below, up.complete and down.complete)
 
 
-def _relatives(graph: Graph) -> tuple[Relative, ...]:
+def _relatives(graph: Graph, tracking: Tracking) -> tuple[Relative, ...]:
+    near = [(node, node.ref.partition(":")[2]) for node in graph.nodes if node.steps]
+    pages = tracked(tracking, (name for node, name in near if node.type == "run"))
     return tuple(
-        Relative(node.type, node.ref.partition(":")[2], node.steps, href_of(node.ref))
-        for node in graph.nodes
-        if node.steps
+        Relative(
+            node.type.replace("_", "-"),
+            name,
+            node.steps,
+            "" if node.type == "run" and name not in pages else href_of(node.ref),
+        )
+        for node, name in near
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from markupsafe import Markup, escape
@@ -86,6 +86,25 @@ def moment(value: int | datetime | None) -> str:
         except OverflowError:
             return f"{value} ms"
     return value.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment_of(text: str | None) -> str:
+    """A moment that stands as RFC 3339 text, like any other; a day, and any other text, as it is.
+
+    Example:
+        >>> moment_of("2024-08-27T05:17:41.000001+02:00")
+        '2024-08-27 03:17:41'
+    """
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return text or ""
+    return moment(found.astimezone(UTC)) if found.tzinfo else str(text)
+
+
+def whole(value: int | None) -> str:
+    """A count, with its thousands apart."""
+    return "" if value is None else f"{value:,}"
 
 
 def span(start_ms: int, end_ms: int | None) -> str:

@@ -9,13 +9,14 @@ from typing import Final
 import msgspec
 
 from mainspring._entrypoints._http import Request, Response, Route
-from mainspring._entrypoints.ui.lineage import lineage_of
+from mainspring._entrypoints.ui.lineage import lineage_of, tracked
 from mainspring._entrypoints.ui.rendering import READ_MODELS, one, page
 from mainspring.core.errors import Invalid, MainspringError, NotFound
 from mainspring.governance.service import Record
 from mainspring.registry import Card, Clause, Order, Query, Registry, Version
 from mainspring.registry.names import MAX_VERSION
 from mainspring.registry.types import Move
+from mainspring.tracking import Tracking
 
 ROWS: Final = 50
 CHAMPION: Final = "champion"
@@ -52,6 +53,7 @@ class ModelPages:
 
     registry: Registry
     record: Record
+    tracking: Tracking
 
     def routes(self) -> list[Route]:
         return [
@@ -81,6 +83,7 @@ class ModelPages:
             area="models",
             model=model,
             versions=versions.items,
+            tracked=tracked(self.tracking, (version.run_id for version in versions.items)),
             more=versions.next_token,
             moves=self._moves(model.name, [asked] if asked else sorted(model.aliases)),
             asked=asked,
@@ -103,10 +106,11 @@ class ModelPages:
             "version.html",
             area="models",
             version=version,
+            tracked=bool(tracked(self.tracking, (version.run_id,))),
             changes=self.registry.versions.changes(version.name, version.number),
             card=card,
             fault=fault,
-            lineage=lineage_of(self.record, version.ref),
+            lineage=lineage_of(self.record, version.ref, self.tracking),
         )
 
     def _then(self, name: str, alias: str, at: datetime) -> Then:

@@ -58,9 +58,11 @@ def _environment() -> Environment:
         lasted=lasted,
         tokens=tokens,
         moment=literal.moment,
+        moment_of=literal.moment_of,
         number=literal.number,
         prose=literal.prose,
         size=literal.size,
+        whole=literal.whole,
     )
     environment.globals.update(address=address, asset=asset, span=literal.span)
     return environment

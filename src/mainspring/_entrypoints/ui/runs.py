@@ -84,14 +84,14 @@ class RunPages:
             traces=self.tracking.traces.search(
                 [run.experiment_id], f"run_id = '{run.id}'", limit=_TRACES
             ),
-            lineage=lineage_of(self.record, ref("run", run.id)),
+            lineage=lineage_of(self.record, ref("run", run.id), self.tracking),
         )
 
     def metric(self, request: Request) -> Response:
         run = self.tracking.runs.get(request.params["run_id"])
         key = one(request, "key")
         points = self.tracking.charts.series([run.id], key, most_steps=MAX_LISTED)[run.id]
-        return page("metric.html", area="runs", run=run, key=key, points=points)
+        return page("metric.html", area="runs", run=run, key=key, points=points, most=MAX_LISTED)
 
     def series(self, request: Request) -> Response:
         asked = request.query()

@@ -6,6 +6,7 @@ what the store has an index to walk, pages by key, and counts nothing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _PARAMS: Final = 3
 _EXPERIMENTS: Final = 500
 _LOOKED_AT: Final = 20
 _LONGEST: Final = 120  # characters of a parameter; the run's page has all of it
+_FRACTION: Final = re.compile(r"-?\d{1,9}\.\d{7,20}")  # shortened like a metric
 _STARTED: Final = "started"
 MACHINE: Final = "system/"  # metrics of the machine, not of the model
 
@@ -154,6 +156,8 @@ def cell(run: Run, column: Column) -> str:
     """What a run shows in a column; empty when it has nothing there."""
     if not column.is_metric:
         value = run.params.get(column.key, "")
+        if _FRACTION.fullmatch(value):
+            return number(float(value))
         return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
     return next((number(point.value) for point in run.metrics if point.key == column.key), "")
 
