@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mainspring._adapters.spool import FileSpool
-from mainspring.core.errors import Invalid, Unavailable
+from mainspring.core.errors import Invalid, NotFound, Unavailable
 from mainspring.testing.clock import FakeClock
 from mainspring.tracking import Tracking
 from mainspring.tracking.active import PARENT_TAG, Started, Surroundings
+from mainspring.tracking.expressions import metric
 from mainspring.tracking.recording import Recorder
 from mainspring.tracking.sending import Sender
 
@@ -219,3 +222,135 @@ def test_started_runs_are_watched(runs: Started, tracking: Tracking, clock: Fake
     run = runs.start("r")
     clock.advance(50)
     assert tracking.runs.end_lost() == [run.id]
+
+
+def test_one_refused_value_takes_nothing_else_with_it(
+    runs: Started, tracking: Tracking, told: list[str]
+) -> None:
+    """A parameter that changes is refused alone: points, tags and parameters beside it are kept."""
+    with runs.start(params={"depth": 1}) as run:
+        run.flush()
+        run.params({"depth": 2})
+        run.params({"rate": 3})
+        run.log({"m": 1.0})
+        run.note("kept")
+    found = runs.get(run.id)
+    assert found.params == {"depth": "1", "rate": "3"}
+    assert found.tags["mlflow.note.content"] == "kept"
+    assert [point.value for point in tracking.runs.history(run.id, "m").items] == [1.0]
+    assert len(told) == 1
+    assert "'depth'" in told[0]
+
+
+def test_a_parameter_is_written_once_also_within_one_breath(runs: Started, told: list[str]) -> None:
+    """Of two values that are logged at once the first one stays, and the second is told."""
+    with runs.start() as run:
+        run.params({"depth": 1})
+        run.params({"depth": 2})
+        run.params({"rate": 3})
+    assert runs.get(run.id).params == {"depth": "1", "rate": "3"}
+    assert len(told) == 1
+
+
+def test_tags_keep_their_order_when_one_batch_is_refused(runs: Started) -> None:
+    """A tag that was set again later has the later value, whatever went before it twice."""
+    with runs.start(params={"p": 0}) as run:
+        run.flush()
+        run.tags({"t": "older"})
+        run.params({"p": 1})
+        run.params({"p": 2})
+        run.tags({"t": "newer"})
+    assert runs.get(run.id).tags["t"] == "newer"
+
+
+@pytest.mark.parametrize("step", [np.int64(7), np.int32(7), 7.0, np.float32(7)])
+def test_a_step_may_come_from_any_library(runs: Started, tracking: Tracking, step: Any) -> None:
+    """Whole numbers of NumPy's are steps; the runs of the process go on being recorded."""
+    with runs.start() as run:
+        run.log({"m": 1.0}, step=0)
+        run.log({"m": 2.0}, step=step)
+        run.log({"m": 3.0})
+    assert [point.step for point in tracking.runs.history(run.id, "m").items] == [0, 7, 8]
+
+
+@pytest.mark.parametrize("step", [1.5, "x", 2**70, -(2**70), math.inf, math.nan, [1]])
+def test_a_step_that_is_none_is_told_where_it_was_logged(runs: Started, step: Any) -> None:
+    """Also when its metric has been logged before: it never reaches the thread that sends."""
+    with runs.start() as run:
+        run.log({"m": 1.0}, step=3)
+        with pytest.raises(Invalid, match="whole number"):
+            run.log({"m": 2.0}, step=step)
+        run.log({"m": 3.0})
+    found = runs.get(run.id)
+    assert (found.status, [point.step for point in found.metrics]) == ("FINISHED", [4])
+
+
+def stored(tracking: Tracking, run: Any, root: str = "") -> list[str]:
+    root = root or tracking.runs.get(run.id).artifact_uri
+    return [path for path, _ in tracking.artifacts.tree(root.partition(":")[2].strip("/"))]
+
+
+def test_a_folder_is_an_artifact_and_a_model_with_all_its_files(
+    runs: Started, tracking: Tracking, tmp_path: Path
+) -> None:
+    """Files without a suffix are files too, and a folder whose name has a dot is a folder."""
+    folder = tmp_path / "model"
+    (folder / "v1.0").mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors: {}")
+    (folder / "v1.0" / "weights.bin").write_bytes(b"\0")
+    with runs.start() as run:
+        run.artifact("out", folder)
+        uri = run.model("m", folder)
+    assert stored(tracking, run)[1:] == ["out/MLmodel", "out/v1.0/weights.bin"]
+    model = tracking.models.get(uri.partition("/")[2])
+    assert stored(tracking, run, model.artifact_uri) == ["MLmodel", "v1.0/weights.bin"]
+
+
+def test_what_is_no_artifact_is_told_in_words(runs: Started, tmp_path: Path) -> None:
+    """A dictionary, a missing file, an empty folder, half a letter: an error that says what to do."""
+    (tmp_path / "empty").mkdir()
+    with runs.start() as run:
+        for content in ({"a": 1}, 5, None, "\ud800"):
+            with pytest.raises(Invalid, match="artifact"):
+                run.artifact("a.txt", content)  # type: ignore[arg-type]
+        for path in (tmp_path / "none", tmp_path / "empty"):
+            with pytest.raises(NotFound, match="to store"):
+                run.artifact("a.txt", path)
+        with pytest.raises(NotFound, match="no file"):
+            run.model("m", {"weights": tmp_path / "none"})
+        run.artifact("b.bin", bytearray(b"x"))
+    assert runs.get(run.id).status == "FINISHED"
+
+
+def test_tables_are_columns_or_rows_of_any_numbers(runs: Started, tracking: Tracking) -> None:
+    """NumPy's numbers are numbers; what JSON cannot say is told."""
+    with runs.start() as run:
+        run.table("columns.json", {"x": np.arange(2), "y": ["a", "b"]})
+        run.table("rows.json", [{"x": np.int64(0), "y": "a"}, {"x": 1, "y": "b"}])
+        for wrong in ({"x": [object()]}, [1, 2], {"x": [1], "y": [1, 2]}):
+            with pytest.raises(Invalid):
+                run.table("wrong.json", wrong)  # type: ignore[arg-type]
+    root = tracking.runs.get(run.id).artifact_uri.partition(":")[2].strip("/")
+    for name in ("columns.json", "rows.json"):
+        _, chunks = tracking.artifacts.open(f"{root}/{name}")
+        document = json.loads(b"".join(chunks))
+        assert document == {"columns": ["x", "y"], "data": [[0, "a"], [1, "b"]]}
+
+
+def test_a_run_that_cannot_have_its_parameters_does_not_begin(runs: Started) -> None:
+    """No run is left behind RUNNING by a start that failed; names that are no text are told."""
+    for params in ({"a": "\ud800"}, {1: 2}):
+        with pytest.raises(Invalid):
+            runs.start(params=params)  # type: ignore[arg-type]
+    assert runs.search().height == 0
+
+
+def test_a_search_gives_no_more_than_its_limit(runs: Started) -> None:
+    """The limit is of the runs that are wanted; numbers of NumPy's compare as numbers."""
+    for value in range(4):
+        with runs.start(f"r{value}") as run:
+            run.log({"m": value})
+    found = runs.search(metric("m") > np.float32(0.5), order_by=-metric("m"), limit=2)
+    assert found["name"] == ["r3", "r2"]
+    assert runs.search(metric("m") >= np.float64(1)).height == 3
+    assert runs.search(limit=0).height == 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,15 +22,16 @@ from mainspring.tracking.columns import Columns
 from mainspring.tracking.deeds import Begun, Deed, Ended, Kept, Made, Read, Resumed
 from mainspring.tracking.expressions import Condition, listed
 from mainspring.tracking.inputs import check_datasets, dataset_ref
-from mainspring.tracking.limits import MAX_RUN_NAME, check_name
+from mainspring.tracking.limits import MAX_INT, MAX_RUN_NAME, check_name, check_text
 from mainspring.tracking.recording import (
     Line,
     Recorder,
     check_params,
     check_tags,
     check_values,
+    whole,
 )
-from mainspring.tracking.run_table import Frames, RunTable
+from mainspring.tracking.run_table import Frames, RunTable, table_document
 from mainspring.tracking.sending import Content
 from mainspring.tracking.types import Dataset, DatasetInput, Run, Status
 from mainspring.tracking.words import run_name
@@ -81,6 +83,8 @@ class ActiveRun:
         """
         if step is None:
             step = self._step + 1
+        if type(step) is not int or not -MAX_INT <= step <= MAX_INT:
+            step = whole(step)  # NumPy's, for one; no spool takes it
         try:
             numbers = {key: float(value) for key, value in values.items()}
         except (TypeError, ValueError) as error:
@@ -119,15 +123,17 @@ class ActiveRun:
         self._do("A dataset", lambda: self._recorder.sender.do(read), lambda: read)
         return dataset_ref(dataset)
 
-    def artifact(self, name: str, content: bytes | str | Path) -> None:
-        """Stores bytes, text, or a file (a path) under a name; durable when it returns."""
+    def artifact(self, name: str, content: bytes | bytearray | memoryview | str | Path) -> None:
+        """Stores bytes, text, a file or a folder (paths) under a name; durable when it returns.
+
+        Errors: ``tracking.bad_value`` for a name or content that no artifact has,
+        ``tracking.no_such_file``.
+        """
+        if isinstance(content, Path) and content.is_dir():
+            for path, file in _files_in(content).items():
+                self.artifact(f"{name}/{path}", file)
+            return
         check_path(name)
-        if isinstance(content, Path) and not content.is_file():
-            raise NotFound(
-                "tracking.no_such_file",
-                f"There is no file {str(content)!r} to store.",
-                hint="Give bytes, text, or the path of a file.",
-            )
         sender = self._recorder.sender
         data = content_of(content)
         self._do(
@@ -150,7 +156,7 @@ class ActiveRun:
         The URI is what a version is registered from.
         """
         if isinstance(files, Path):
-            files = {path.relative_to(files).as_posix(): path for path in files.rglob("*.*")}
+            files = _files_in(files)
         contents = {check_path(path): content_of(one) for path, one in files.items()}
         made = Made(
             run_id=self.id,
@@ -174,13 +180,14 @@ class ActiveRun:
         figure.savefig(buffer, format=Path(name).suffix.lstrip(".") or "png")
         self.artifact(name, buffer.getvalue())
 
-    def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Stores columns of equal length as JSON, as MLflow's ``log_table`` has it."""
-        if len({len(column) for column in columns.values()}) > 1:
-            raise Invalid("tracking.bad_table", "The columns of a table have different lengths.")
-        rows = [list(row) for row in zip(*columns.values(), strict=True)]
-        document = {"columns": list(columns), "data": rows}
-        self.artifact(name, msgspec.json.encode(document))
+    def table(
+        self, name: str, columns: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Stores columns of equal length, or rows, as JSON, as MLflow's ``log_table`` has it.
+
+        Errors: ``tracking.bad_table`` for columns of different lengths or values without a text.
+        """
+        self.artifact(name, table_document(columns))
 
     def start(self, name: str = "", **options: Any) -> ActiveRun:
         """A run inside this one."""
@@ -257,6 +264,7 @@ class Started:
         Errors: ``tracking.bad_value``, ``tracking.experiment_deleted``. A store that is away is
         none: the run begins, and is stored once the store is back.
         """
+        pairs = check_params(params or {})
         around = self.capture()
         begun = Begun(
             run_id=new_id(),
@@ -272,8 +280,7 @@ class Started:
         active = ActiveRun(run or _unknown(begun), self)
         for path, data in around.files.items():
             active.artifact(f"mainspring/{path}", data)
-        if params:
-            active.params(params)
+        active.params(dict(pairs))
         return active
 
     def resume(self, run_id: str) -> ActiveRun:
@@ -296,18 +303,29 @@ class Started:
         return found
 
     def find(
-        self, text: str | Condition = "", *, experiment: str = "", **options: Any
+        self,
+        text: str | Condition = "",
+        *,
+        experiment: str = "",
+        limit: int | None = None,
+        page_size: int = 1000,
+        **options: Any,
     ) -> Iterator[Run]:
-        """All runs that match a filter, page by page; of all experiments unless one is named."""
+        """The runs that match a filter, page by page; of all experiments unless one is named.
+
+        ``limit`` is the most runs that are wanted, the first in the order.
+        """
         self.recorder.runs.end_lost()
         experiments = self.recorder.sender.experiments
         ids = [experiments.named(experiment).id] if experiment else self._all()
         options["order_by"] = [str(one) for one in listed(options.get("order_by", ()))]
-        token = None
-        while True:
-            page = self.recorder.runs.search(ids, str(text), token=token, **options)
+        token, left = None, sys.maxsize if limit is None else limit
+        while left > 0:
+            page = self.recorder.runs.search(
+                ids, str(text), token=token, limit=min(left, page_size), **options
+            )
             yield from page.items
-            token = page.next_token
+            token, left = page.next_token, left - len(page.items)
             if token is None:
                 return
 
@@ -354,12 +372,47 @@ def _unknown(begun: Begun) -> Run:
     )
 
 
-def content_of(content: bytes | str | Path) -> Content:
-    """What gives the bytes, as often as they are asked for."""
+def content_of(content: object) -> Content:
+    """What gives the bytes, as often as they are asked for.
+
+    Errors: ``tracking.no_such_file``, ``tracking.bad_value`` for what is neither bytes nor text.
+    """
     if isinstance(content, Path):
+        if not content.is_file():
+            raise _no_such_file(content)
         return lambda: _blocks(content)
-    data = content.encode() if isinstance(content, str) else content
+    if isinstance(content, str):
+        data = check_text("The text of an artifact", content).encode()
+    elif isinstance(content, bytes | bytearray | memoryview):
+        data = bytes(content)
+    else:
+        raise Invalid(
+            "tracking.bad_value",
+            f"An artifact is bytes, text or a path, not {type(content).__name__}.",
+            hint="Write JSON as text, columns with run.table, a figure with run.figure.",
+        )
     return lambda: data
+
+
+def _files_in(folder: Path) -> dict[str, Path]:
+    """All files below a folder by path. Errors: ``tracking.no_such_file`` when there is none."""
+    found = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    if not found:
+        raise _no_such_file(folder)
+    return found
+
+
+def _no_such_file(path: Path) -> NotFound:
+    what = "nothing in the folder" if path.is_dir() else "no file"
+    return NotFound(
+        "tracking.no_such_file",
+        f"There is {what} {str(path)!r} to store.",
+        hint="Give bytes, text, or the path of a file or folder.",
+    )
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -96,9 +96,12 @@ class Key:
     def _compare(self, sign: str, value: object) -> Condition:
         if not self._numeric:
             return Condition(f"{self} {sign} {_text(str(value))}")
+        if not isinstance(value, float | int) and hasattr(value, "item"):
+            value = value.item()  # NumPy's, for one
         if isinstance(value, bool) or not isinstance(value, float | int):
             raise bad_filter(f"compares {self._name[:40]!r} with {value!r:.40}, not with a number")
-        return Condition(f"{self} {sign} {value!r}")
+        plain = float(value) if isinstance(value, float) else int(value)  # np.float64 is a float
+        return Condition(f"{self} {sign} {plain!r}")
 
 
 @dataclass(frozen=True, slots=True)

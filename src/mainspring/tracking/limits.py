@@ -50,6 +50,8 @@ def check_key(key: str) -> str:
 
     Errors: ``tracking.bad_value``.
     """
+    if not isinstance(key, str):
+        raise bad(f"The name {key!r:.80}", "is not text", "Names of what is logged are text.")
     shown = ascii(key[:80])
     if not key or len(key) > MAX_KEY or not _KEY.match(key):
         raise bad(

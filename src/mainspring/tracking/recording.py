@@ -19,12 +19,12 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from mainspring.core.errors import MainspringError, Unavailable
+from mainspring.core.errors import Invalid, MainspringError, Unavailable
 from mainspring.core.ids import RunId
 from mainspring.tracking.anywhere import AnyRuns
 from mainspring.tracking.batches import check_points
 from mainspring.tracking.deeds import Deed, Ended
-from mainspring.tracking.limits import MAX_PARAM_VALUE, MAX_TAG_VALUE, check_pairs
+from mainspring.tracking.limits import MAX_INT, MAX_PARAM_VALUE, MAX_TAG_VALUE, check_pairs
 from mainspring.tracking.sending import REFUSED, Sender
 from mainspring.tracking.types import Batch, Point
 
@@ -72,6 +72,12 @@ class Record(msgspec.Struct, array_like=True):
     def batch(self) -> Batch:
         return Batch(points=tuple(self.points), params=tuple(self.params), tags=tuple(self.tags))
 
+    def pieces(self) -> list[Record]:
+        """The same in records that are refused each for itself."""
+        points = [Record(self.run_id, points=self.points)] if self.points else []
+        params = [Record(self.run_id, params=[pair]) for pair in self.params]
+        return points + params + [Record(self.run_id, tags=[pair]) for pair in self.tags]
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
@@ -98,7 +104,7 @@ class Line:
                 for key, value in values.items()
             ]
         points: list[Point] = rows
-        record = Record(self.run_id, points, _taken(self.params), _taken(self.tags))
+        record = Record(self.run_id, points, _once(self.params), _latest(self.tags))
         return record if points or record.params or record.tags else None
 
 
@@ -305,12 +311,36 @@ class Recorder:
         self._beaten = now
 
 
-def _taken(queue: deque[tuple[str, str]]) -> list[tuple[str, str]]:
+def _latest(queue: deque[tuple[str, str]]) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     while queue and len(found) < _PAIRS:
         key, value = queue.popleft()
         found[key] = value
     return list(found.items())
+
+
+def _once(queue: deque[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Parameters up to one that is there with another value: the store is to refuse that one."""
+    found: dict[str, str] = {}
+    while queue and len(found) < _PAIRS:
+        key, value = queue[0]
+        if found.setdefault(key, value) != value:
+            break
+        queue.popleft()
+    return list(found.items())
+
+
+def whole(step: Any) -> int:
+    """A step as Python's own integer, whatever library counted it. Errors: ``tracking.bad_value``."""
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        number = int(step)
+        if number == step and abs(number) <= MAX_INT:
+            return number
+    raise Invalid(
+        "tracking.bad_value",
+        f"A step is a whole number of 64 bits, not {step!r:.40}.",
+        hint="Leave it out to count by itself.",
+    )
 
 
 def check_values(values: Mapping[str, float], step: int) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import msgspec
+
+from mainspring.core.errors import Invalid
 
 if TYPE_CHECKING:
     from mainspring.tracking.types import Run
@@ -99,3 +103,36 @@ def _row(run: Run) -> dict[str, Any]:
         **{f"params.{key}": value for key, value in run.params.items()},
         **{f"tags.{key}": value for key, value in run.tags.items()},
     }
+
+
+def table_document(table: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]]) -> bytes:
+    """Columns of equal length, or rows, as the JSON that MLflow's ``log_table`` writes.
+
+    Errors: ``tracking.bad_table``.
+    """
+    if isinstance(table, Mapping):
+        names, columns = list(table), [list(column) for column in table.values()]
+    else:
+        rows = list(table)
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise _bad_table("A table is columns by name, or rows that are dictionaries.")
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        columns = [[row.get(name) for row in rows] for name in names]
+    if len({len(column) for column in columns}) > 1:
+        raise _bad_table("The columns of a table have different lengths.")
+    data = list(zip(*columns, strict=True))
+    try:
+        return msgspec.json.encode({"columns": names, "data": data}, enc_hook=_scalar)
+    except (TypeError, ValueError) as error:
+        raise _bad_table(f"The table cannot be written as JSON ({error}).") from error
+
+
+def _scalar(value: Any) -> Any:
+    """A number of NumPy's, or of a library like it, as Python's own."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is neither number nor text")
+
+
+def _bad_table(message: str) -> Invalid:
+    return Invalid("tracking.bad_table", message, hint="Pass {'x': [1, 2], 'y': ['a', 'b']}.")

@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
+
 from mainspring.core.errors import Conflict, Invalid, MainspringError, NotFound
 from mainspring.core.ids import RunId
 from mainspring.tracking.anywhere import AnyArtifacts, AnyExperiments, AnyModels, AnyRuns
@@ -58,14 +60,19 @@ class Sender:
 
         Errors: whatever may pass; some of the records are done then.
         """
-        under_way: list[Future[Any]] = []
+        under_way: list[tuple[Record, Future[Any]]] = []
 
         def settle() -> None:
-            for future in under_way:
+            refused = False
+            for record, future in under_way:
                 try:
                     future.result()
                 except REFUSED as error:
-                    lost(error)
+                    refused = True
+                    self._piecewise(record, error, lost)
+                else:
+                    if refused and record.tags:  # newer than those that went once more
+                        self._log(msgspec.structs.replace(record, points=[], params=[])).result()
             under_way.clear()
 
         for record in records:
@@ -75,10 +82,25 @@ class Sender:
                 if record.deed is not None:
                     self.do(record.deed)
                 else:
-                    under_way.append(self._log(record))
+                    under_way.append((record, self._log(record)))
             except REFUSED as error:
-                lost(error)
+                settle()
+                self._piecewise(record, error, lost)
         settle()
+
+    def _piecewise(
+        self, record: Record, error: MainspringError, lost: Callable[[MainspringError], None]
+    ) -> None:
+        """Stores of a refused record what the store takes, and tells the rest, each fault once."""
+        pieces = record.pieces()
+        faults = {} if len(pieces) > 1 else {str(error): error}
+        for piece in pieces if len(pieces) > 1 else ():
+            try:
+                self._log(piece).result()
+            except REFUSED as fault:
+                faults[str(fault)] = fault
+        for told in faults.values():
+            lost(told)
 
     def _log(self, record: Record) -> Future[Any]:
         batch = record.batch()

@@ -159,7 +159,8 @@ def test_searching_by_text_and_by_expressions(ws: ms.Workspace, experiment: str)
     assert names(ms.attribute("start_time") > 0) == [f"r{i}" for i in range(6)]
     assert names(auc > 7) == []
     assert ws.runs.compare(ids[3], ids[1])["name"] == ["r3", "r1"]
-    assert len(list(ws.runs.find(experiment=experiment, limit=2))) == 6
+    assert len(list(ws.runs.find(experiment=experiment, page_size=2))) == 6
+    assert len(list(ws.runs.find(experiment=experiment, page_size=2, limit=3))) == 3
     for wrong in (lambda: auc > "x", lambda: (auc > 1) | (auc < 0), lambda: bool(auc > 1)):
         with pytest.raises(Invalid):
             wrong()
