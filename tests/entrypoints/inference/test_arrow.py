@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mainspring._entrypoints.inference import arrow_reading
 from mainspring._entrypoints.inference.arrow_reading import ARROW, read_arrow
 from mainspring._entrypoints.inference.arrow_writing import write_arrow
 from mainspring._entrypoints.inference.flatbuffers import Number, Pairs, write
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[3]
 STREAMS = Path(__file__).with_name("arrow")
 EXPECTED = [0.5, 0.8125, 0.40625]
 GOOD = ("plain", "pieces", "dictionary", "large_text", "views")
+CHANGING = ("dictionary_replaced", "dictionary_delta")
 BAD = sorted(path.stem for path in STREAMS.glob("bad_*.arrows"))
 ADDRESSES = ("/v2/models/late/infer", "/invocations")
 
@@ -64,6 +66,28 @@ def test_no_rows_and_nothing_but_missing(gateway):
     assert read_arrow(ask(gateway, stream("no_rows")).content, 10)[1] == 0
     columns, _ = read_arrow(ask(gateway, stream("all_missing")).content, 10)
     assert columns["score"].tolist() == [0.75, 0.8125, 0.78125]
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_dictionaries_may_change_and_grow_between_batches(gateway, name):
+    """A writer of several tables replaces the texts behind the indices, or adds to them."""
+    columns, rows = read_arrow(ask(gateway, stream(name)).content, 10)
+    assert rows == 3
+    assert columns["score"].tolist() == EXPECTED
+
+
+def test_a_dictionary_continued_without_end_is_refused(monkeypatch):
+    """Each continuation copies what was there: together they may copy no more than a body holds."""
+    monkeypatch.setattr(arrow_reading, "MOST_CONTINUED", 1)
+    with pytest.raises(Invalid, match="continued too often"):
+        read_arrow(stream("dictionary_delta"), 10)
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_moments_travel_as_timestamps(unit):
+    """Whatever its unit, a timestamp is the microseconds that it means."""
+    columns, _ = read_arrow(stream(f"moments_{unit}"), 10)
+    assert columns["event_time"].tolist() == [(1_700_000_000 + n) * 1e6 for n in range(3)]
 
 
 def test_ids_travel_as_columns(gateway):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -19,6 +20,11 @@ SHAPES = {
         "inputs": {name: [row[n] for row in ROWS] for n, name in enumerate(NAMES)}
     },
     "inputs of lists": {"inputs": ROWS},
+    "instances of columns of one": {
+        "instances": [
+            {name: [value] for name, value in zip(NAMES, row, strict=True)} for row in ROWS
+        ]
+    },
 }
 
 
@@ -38,6 +44,65 @@ def test_csv(gateway):
     headers = {"Content-Type": "text/csv; charset=utf-8"}
     response = gateway.http.post("/invocations", content=text, headers=headers)
     assert response.json()["predictions"] == EXPECTED
+
+
+@pytest.mark.parametrize("missing", ["NA", "NaN", "nan", "null", "None", "N/A", "<NA>", " "])
+def test_csv_says_missing_as_pandas_does(gateway, missing):
+    """What pandas writes or reads as missing is missing; lines without a cell are none."""
+    text = f"\nwind,miles,carrier\n0,2,AA\n\n0,{missing},UA\nFalse,1.0,\n\n"
+    response = gateway.http.post("/invocations", content=text, headers={"Content-Type": "text/csv"})
+    assert response.json()["predictions"] == EXPECTED
+
+
+@pytest.mark.parametrize("wrong", ["1_000", "two", "0x10", "1,5"])
+def test_csv_takes_no_word_for_a_number(gateway, wrong):
+    """Python reads 1_000 as a thousand; here it is refused like every other word."""
+    text = f"wind,miles,carrier\n0,{wrong},AA\n"
+    response = gateway.http.post("/invocations", content=text, headers={"Content-Type": "text/csv"})
+    assert response.status_code == 400
+
+
+def test_an_infinite_number_is_a_number(gateway):
+    """MLflow's client writes it bare; it reaches the model as the same row in CSV does."""
+    row = b'{"instances": [[2.0, 0.0, "AA"], [-Infinity, 0.0, "AA"]]}'
+    headers = {"Content-Type": "application/json"}
+    by_json = gateway.http.post("/invocations", content=row, headers=headers)
+    text = "miles,wind,carrier\n2,0,AA\n-inf,0,AA\n"
+    by_csv = gateway.http.post("/invocations", content=text, headers={"Content-Type": "text/csv"})
+    assert by_json.status_code == by_csv.status_code
+    assert "not a JSON object" not in by_json.text
+
+
+def test_no_rows_have_no_decisions_but_a_list_of_them(gateway):
+    """An empty table is answered in the form of every other."""
+    said = gateway.http.post("/invocations", json={"dataframe_records": []}).json()
+    assert said["predictions"] == said["decisions"] == []
+
+
+def test_bodies_are_packed_both_ways(gateway):
+    """Packed as gzip under each of its names and in any case; long answers come packed to who takes that."""
+    body = gzip.compress(json.dumps({"instances": ROWS * 100}).encode())
+    for name in ("gzip", "GZIP", "x-gzip"):
+        headers = {"Content-Type": "application/json", "Content-Encoding": name}
+        response = gateway.http.post(
+            "/invocations", content=body, headers={**headers, "Accept-Encoding": "gzip"}
+        )
+        assert response.headers["content-encoding"] == "gzip"
+        assert response.json()["predictions"] == EXPECTED * 100
+        plain = gateway.http.post(
+            "/invocations", content=body, headers={**headers, "Accept-Encoding": "gzip;q=0"}
+        )
+        assert "content-encoding" not in plain.headers
+        assert plain.json()["predictions"] == EXPECTED * 100
+
+
+def test_other_types_are_unsupported(gateway):
+    """415, in MLflow's form."""
+    response = gateway.http.post(
+        "/invocations", content=b"<x/>", headers={"Content-Type": "application/xml"}
+    )
+    assert response.status_code == 415
+    assert response.json()["error_code"] == "BAD_REQUEST"
 
 
 def test_an_endpoint_can_be_named(gateway):

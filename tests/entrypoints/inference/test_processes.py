@@ -79,6 +79,16 @@ def test_a_change_is_in_service_everywhere_once_it_is_answered(gateway):
     assert sample(gateway.metrics(), "mainspring_gateway_routes_revision") >= 20
 
 
+def test_a_rollback_is_in_service_everywhere_once_it_is_answered(gateway):
+    """Back and forth: every process follows each time, not only the one that was told."""
+    gateway.deploy(1.0, version="1")
+    gateway.deploy(2.0, version="2")
+    for expected in (1.0, 2.0) * 5:
+        gateway.control.roll_back("late")
+        assert answers(gateway, 12) == {expected}
+    gateway.deploy(1.0)
+
+
 def test_changes_through_different_processes_do_not_undo_each_other(gateway):
     """Concurrent changes of different endpoints all stay, whichever process takes them."""
     model = gateway.constant(7.0)

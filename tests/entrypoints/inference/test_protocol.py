@@ -256,6 +256,64 @@ def test_the_server_describes_itself(gateway):
     assert get("/v2/nothing").json()["error"]
 
 
+def test_numbers_of_any_type_may_be_missing(gateway):
+    """A null is a missing number in a tensor of integers or truths as among floats."""
+    for datatype in ("FP16", "INT64", "UINT8", "BOOL"):
+        asked = [
+            tensor("miles", datatype, [None, 1]) if datatype != "BOOL" else None,
+            tensor("wind", "BOOL", [None, True]),
+            tensor("carrier", "BYTES", ["UA", "UA"]),
+        ]
+        asked[0] = asked[0] or tensor("miles", "BOOL", [None, True])
+        said = outputs(gateway.http.post(URL, json={"inputs": asked}))
+        assert said["score"] == [0.8125, 0.4375]
+
+
+def test_head_is_get_without_a_body(gateway):
+    """Whatever answers GET answers HEAD with the same status."""
+    for path in (
+        "/health", "/ready", "/ping", "/version", "/metrics", "/v2", "/v2/health/ready",
+        "/v2/models/late", "/v2/models/late/ready", "/v2/repository/index",
+    ):  # fmt: skip
+        response = gateway.http.head(path)
+        assert (response.status_code, response.content) == (200, b""), path
+    assert gateway.http.head("/v2/models/nobody").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/invocations", "POST"),
+        ("PUT", "/endpoints/late/decisions", "POST"),
+        ("GET", URL, "POST"),
+        ("POST", "/v2/models/late", "GET, HEAD"),
+        ("DELETE", "/metrics", "GET, HEAD"),
+        ("DELETE", "/v2/repository/index", "GET, HEAD, POST"),
+    ],
+)
+def test_another_method_is_told_which(gateway, method, path, allowed):
+    """405 with the methods that there are (RFC 9110, section 15.5.6); 404 is for no address."""
+    response = gateway.http.request(method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+    assert gateway.http.request(method, path + "s/x").status_code == 404
+
+
+def test_the_index_may_be_of_what_is_ready(gateway):
+    """Clients send no body, or ask for the ready ones; another body is refused."""
+    everything = gateway.http.post("/v2/repository/index").json()
+    assert [one["name"] for one in everything] == ["late"]
+    ready = gateway.http.post("/v2/repository/index", json={"ready": True})
+    assert ready.json() == everything
+    assert gateway.http.post("/v2/repository/index", json={"ready": "x"}).status_code == 400
+
+
+def test_long_answers_are_packed_for_who_takes_that(gateway):
+    """The scrape of a monitoring server as well."""
+    response = gateway.http.get("/metrics", headers={"Accept-Encoding": "gzip"})
+    assert response.headers["content-encoding"] == "gzip"
+    assert "mainspring_gateway_responses_total" in response.text
+
+
 def test_a_version_can_be_asked_for(gateway):
     """The version in the address must be one that is served."""
     good = gateway.http.post("/v2/models/late/versions/3/infer", json={"inputs": inputs()})

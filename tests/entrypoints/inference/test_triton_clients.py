@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from tests import needs
 
+from mainspring.serving import Variant
+
 with suppress(ModuleNotFoundError):
     import tritonclient.http as triton
     from tritonclient.http import aio
@@ -96,14 +98,66 @@ def test_errors_are_the_clients_own(client):
         client.infer("late", inputs(binary=True)[:1])
 
 
-def test_load_and_unload_with_the_control_token(gateway, client):
-    """Loading reads the routes again; both need the token of the gateway's folder."""
-    token = (gateway.folder / "control.token").read_text()
-    headers = {"Authorization": f"Bearer {token}"}
-    client.load_model("late", headers=headers)
-    with pytest.raises(InferenceServerException):
-        client.unload_model("late")
+def test_load_and_unload_need_the_control_token(gateway, client):
+    """Both need the token of the gateway's folder; loading what is served changes nothing."""
+    client.load_model("late", headers=token_of(gateway))
+    for refused in (client.unload_model, client.load_model):
+        with pytest.raises(InferenceServerException, match="control token"):
+            refused("late")
     assert client.is_model_ready("late")
+
+
+def test_what_was_unloaded_is_loaded_again(own_gateway):
+    """By its name, as Triton does it, after a restart too; a name nobody knows is an error."""
+    gateway = own_gateway
+    gateway.deploy("late", Variant(name="champion", model=gateway.linear(), version="3"))
+    headers = token_of(gateway)
+    for _ in range(2):
+        with triton.InferenceServerClient(gateway.url.removeprefix("http://")) as client:
+            before = client.infer("late", inputs(binary=True)).as_numpy("score")
+            client.unload_model("late", headers=headers)
+            assert not client.is_model_ready("late")
+            assert client.get_model_repository_index() == [
+                {"name": "late", "version": "3", "state": "UNAVAILABLE", "reason": "unloaded"}
+            ]
+            with pytest.raises(InferenceServerException, match="endpoint_not_found"):
+                client.load_model("latte", headers=headers)
+        assert gateway.http.post("/v2/repository/index", json={"ready": True}).json() == []
+        gateway.stop()
+        gateway.start()
+        with triton.InferenceServerClient(gateway.url.removeprefix("http://")) as client:
+            client.load_model("late", headers=headers)
+            after = client.infer("late", inputs(binary=True)).as_numpy("score")
+            assert after.tolist() == before.tolist()
+            assert [one["state"] for one in client.get_model_repository_index()] == ["READY"]
+
+
+def token_of(gateway):
+    return {"Authorization": f"Bearer {(gateway.folder / 'control.token').read_text()}"}
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_no_rows_have_every_output(client, binary):
+    """An empty batch is answered with empty outputs, those that were asked for among them."""
+    empty = []
+    for name, datatype in (("miles", "FP64"), ("wind", "FP64"), ("carrier", "BYTES")):
+        one = triton.InferInput(name, [0], datatype)
+        kind = np.float64 if datatype == "FP64" else np.object_
+        one.set_data_from_numpy(np.array([], dtype=kind), binary_data=binary)
+        empty.append(one)
+    wanted = [triton.InferRequestedOutput("decision", binary_data=binary)]
+    assert client.infer("late", empty, outputs=wanted).as_numpy("decision").tolist() == []
+
+
+def test_statistics_of_one_version(own_gateway):
+    """Who names a version gets its counts alone."""
+    for version in ("1", "2"):
+        variant = Variant(name="champion", model=own_gateway.linear(), version=version)
+        own_gateway.deploy("late", variant)
+        with triton.InferenceServerClient(own_gateway.url.removeprefix("http://")) as client:
+            client.infer("late", inputs(binary=True))
+            said = client.get_inference_statistics("late", version)["model_stats"]
+            assert [one["version"] for one in said] == [version]
 
 
 def test_the_asynchronous_client(gateway):

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mainspring._entrypoints.inference.describing import decides
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Metrics
 from mainspring._entrypoints.inference.shadowing import Copy, Shadowing
@@ -56,7 +57,10 @@ class Answering:
         """One score per row. Errors: those of the lanes; ``serving.records_not_stored``."""
         received_micros, started = time.time_ns() // 1000, time.perf_counter()
         if question.rows == 0:
-            return Answer((), False, np.empty(0), None, (endpoint.champion.variant,), None)
+            champion = endpoint.champion
+            # No rows are no reason for another form of answer: decisions on none of them.
+            decision = np.empty(0, dtype=np.bool_) if decides(champion.model) else None
+            return Answer((), False, np.empty(0), decision, (champion.variant,), None)
         ids = question.ids if question.ids is not None else new_ids(question.rows)
         entities = entity_keys(endpoint, question, ids)
         groups = divide(endpoint, question, entities)

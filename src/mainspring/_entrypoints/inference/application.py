@@ -19,6 +19,7 @@ from mainspring._entrypoints.inference import (
     observing,
     protocol,
 )
+from mainspring._entrypoints.inference.addresses import nothing_at
 from mainspring._entrypoints.inference.admission import Admission
 from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.outcomes import read_outcomes
@@ -26,7 +27,7 @@ from mainspring._entrypoints.inference.packing import Intake, pack
 from mainspring._entrypoints.inference.refusing import refusal
 from mainspring._entrypoints.inference.short import ShortWay
 from mainspring._entrypoints.inference.telling import TRACEPARENT, Told
-from mainspring.core.errors import Broken, Denied, Invalid, MainspringError, NotFound
+from mainspring.core.errors import Broken, Denied, Invalid, MainspringError
 from mainspring.serving.live import LiveEndpoint
 from mainspring.serving.traffic import versioned
 
@@ -111,7 +112,7 @@ class Gateway:
             says_version = "/versions/" in path.removeprefix("/v2/models/")
             choosing.admit(self._core.doors, headers, version=says_version)
             return pack(await self._infer(path, headers, incoming), headers)
-        return await self._other(scope, path, headers, incoming)
+        return pack(await self._other(scope, path, headers, incoming), headers)
 
     async def _infer(self, path: str, headers: dict[str, str], incoming: Any) -> Response:
         parts = path.split("/")
@@ -121,7 +122,7 @@ class Gateway:
             case [name, "versions", said, "infer"]:
                 version = unquote(said)
             case _:
-                raise _nothing("POST", path)
+                raise nothing_at("POST", path, parts[1:])
         endpoint = self._core.fleet.endpoint(unquote(name))
         await self._admission.enter(endpoint.name)
         body = await self._intake.read(incoming, headers)
@@ -139,13 +140,15 @@ class Gateway:
         self, scope: Any, path: str, headers: dict[str, str], incoming: Any
     ) -> Response:
         parts = [unquote(part) for part in path.strip("/").split("/")]
-        open_to_all = self._health(scope.method, parts)
+        # HEAD is GET without the body, everywhere (RFC 9110, section 9.3.2).
+        method = "GET" if scope.method == "HEAD" else scope.method
+        open_to_all = self._health(method, parts)
         if open_to_all is not None:
             return open_to_all
         if parts[0] == "control" or parts[:3] == ["v2", "repository", "models"]:
             return await self._manage(scope, parts, headers, incoming)
         choosing.admit(self._core.doors, headers)
-        match (scope.method, *parts):
+        match (method, *parts):
             case ("POST", "invocations") | (
                 "POST",
                 "endpoints",
@@ -156,23 +159,27 @@ class Gateway:
             case ("GET", "metrics"):
                 return await self._counted()
             case ("GET" | "POST", "v2", "repository", "index"):
-                return json_response(describing.repository_index(self._core.fleet))
+                body = await self._intake.read(incoming, headers) if method == "POST" else b""
+                ready, core = describing.wants_ready(body), self._core
+                unloaded = core.control.unloaded()
+                index = describing.repository_index(core.fleet, unloaded, ready=ready)
+                return json_response(index)
             case ("GET", "v2", *rest):
                 return await self._describe(path, rest)
-        raise _nothing(scope.method, path)
+        raise nothing_at(scope.method, path, parts)
 
     def _health(self, method: str, parts: list[str]) -> Response | None:
         """What load balancers and clients ask without a token."""
         ready = self._core.fleet.is_ready
         status = _OK if ready else _NOT_READY
         match (method, *parts):
-            case ("GET" | "HEAD", "health"):
+            case ("GET", "health"):
                 return text_response("OK")
-            case ("GET" | "HEAD", "v2", "health", "live"):
+            case ("GET", "v2", "health", "live"):
                 return json_response({"live": True})
-            case ("GET" | "HEAD", "v2", "health", "ready") | ("GET", "ready"):
+            case ("GET", "v2", "health", "ready") | ("GET", "ready"):
                 return json_response({"ready": ready}, status)
-            case ("GET" | "HEAD", "ping"):
+            case ("GET", "ping"):
                 # MLflow and SageMaker ask this before they send traffic: ready, not just alive.
                 return text_response("\n", status)
             case ("GET", "version"):
@@ -190,7 +197,7 @@ class Gateway:
                 return await self._describe_model(path, name, version, what)
             case ["models", name, *what]:
                 return await self._describe_model(path, name, None, what)
-        raise _nothing("GET", path)
+        raise nothing_at("GET", path, ["v2", *rest])
 
     async def _describe_model(
         self, path: str, name: str, version: str | None, what: list[str]
@@ -207,12 +214,14 @@ class Gateway:
             case ["config"]:
                 return json_response(describing.model_config(endpoint))
             case ["stats"]:
-                return await self._statistics([endpoint])
-        raise _nothing("GET", path)
+                return await self._statistics([endpoint], version)
+        raise nothing_at("GET", path, ["v2", "models", name, *what])
 
-    async def _statistics(self, endpoints: list[LiveEndpoint]) -> Response:
+    async def _statistics(
+        self, endpoints: list[LiveEndpoint], version: str | None = None
+    ) -> Response:
         counted = await observing.whole(self._core)
-        return json_response(describing.model_statistics(endpoints, counted))
+        return json_response(describing.model_statistics(endpoints, counted, version))
 
     async def _counted(self) -> Response:
         counted = await observing.whole(self._core)
@@ -263,12 +272,12 @@ class Gateway:
         match (scope.method, *parts):
             case (_, "control", *rest):
                 pass
-            case ("POST", "v2", "repository", "models", _, "load"):
-                rest = ["routes", "reload"]
+            case ("POST", "v2", "repository", "models", name, "load"):
+                rest = ["routes", name, "load"]
             case ("POST", "v2", "repository", "models", name, "unload"):
                 rest = ["routes", name]
             case _:
-                raise _nothing(scope.method, scope.path)
+                raise nothing_at(scope.method, scope.path, parts)
         _check_near(scope.client)
         self._core.control.admit(headers)
         body = await self._intake.read(incoming, headers)
@@ -301,11 +310,3 @@ def _revision(text: str | None) -> int | None:
             "The header If-Match is not a revision.",
             hint="Send the revision of the routes, a whole number.",
         ) from error
-
-
-def _nothing(method: str, path: str) -> NotFound:
-    return NotFound(
-        "http.no_such_address",
-        f"There is nothing at {method[:20]} {path[:200]}.",
-        hint="See the Open Inference Protocol, version 2, and /invocations.",
-    )

@@ -1,10 +1,10 @@
 """Columns out of an Arrow IPC stream, without an Arrow library.
 
 Read are numbers (integers, floating point, booleans), texts in their three layouts, texts behind a
-dictionary, and columns that hold nothing. Everything is checked against the bytes that are there:
-what does not fit is refused, and nothing of a claimed size is made before. Refused as well are
-nested types, dates and decimals, compressed buffers (compress the body instead: gzip), and
-dictionaries that change within the stream.
+dictionary (which may grow or change between batches), columns that hold nothing, and the moments
+of ``event_time`` as timestamps. Everything is checked against the bytes that are there: what does
+not fit is refused, and nothing of a claimed size is made before. Refused as well are nested types,
+other dates, decimals, and compressed buffers (compress the body instead: gzip).
 
 Source: Apache Arrow columnar format 1.5, "Serialization and Interprocess Communication", and
 ``Message.fbs``, ``Schema.fbs``, whose slots and numbers are used below.
@@ -27,7 +27,7 @@ from mainspring.core.errors import Invalid
 ARROW: Final = "application/vnd.apache.arrow.stream"
 _CONTINUED: Final = b"\xff\xff\xff\xff"
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
-_NULL, _INT, _FLOAT, _UTF8, _BOOL, _LARGE_UTF8, _UTF8_VIEW = 1, 2, 3, 5, 6, 20, 24
+_NULL, _INT, _FLOAT, _UTF8, _BOOL, _TIMESTAMP, _LARGE_UTF8, _UTF8_VIEW = 1, 2, 3, 5, 6, 10, 20, 24
 _TEXTS: Final = frozenset({_UTF8, _LARGE_UTF8, _UTF8_VIEW})
 _FLOATS: Final = ("<f2", "<f4", "<f8")
 _MOST_MESSAGES: Final = 2000
@@ -36,6 +36,10 @@ _VIEW: Final = struct.Struct("<iii")
 _VIEW_BYTES: Final = 16
 _MOST_VIEWED_BYTES: Final = 64 << 20  # many views may show the same bytes
 _INLINE_BYTES: Final = 12
+MOST_CONTINUED: Final = MAX_CELLS
+MOMENTS: Final = "event_time"
+# Microseconds of a second, millisecond and microsecond; and of how many nanoseconds one is.
+_MICROS_OF_UNIT: Final = ((1_000_000, 1), (1000, 1), (1, 1), (1, 1000))
 Column = NDArray[Any]
 
 
@@ -45,6 +49,7 @@ class _Field:
     kind: int
     item: str = ""  # numpy's name for a number, or for the indices into a dictionary
     dictionary: int | None = None
+    micros: tuple[int, int] = (1, 1)  # of a timestamp's step: so many, divided by so many
 
     @property
     def is_text(self) -> bool:
@@ -81,6 +86,40 @@ class _Body:
         return np.frombuffer(buffer[:size], dtype=kind)
 
 
+class _Dictionaries:
+    """The texts behind the columns' indices, as the batches before them told.
+
+    A dictionary batch replaces what there was, or continues it (``isDelta``).
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, Column] = {}
+        self._copied = 0
+
+    def of(self, number: int) -> Column:
+        """The texts of a dictionary."""
+        found = self._known.get(number)
+        if found is None:
+            raise _bad("a column's dictionary is missing")
+        return found
+
+    def take(self, header: Table, data: memoryview, fields: list[_Field]) -> None:
+        """Takes what a dictionary batch tells."""
+        number, batch = header.scalar(0, "<q"), header.table(1)
+        of = next((one for one in fields if one.dictionary == number), None)
+        if of is None or batch is None:
+            raise _bad("it has a dictionary that no column uses")
+        _length(batch, 1, 0)
+        (texts,) = _columns(batch, data, [_Field(of.name, of.kind)], self)
+        if header.scalar(2, "<B") and number in self._known:
+            texts = np.concatenate([self._known[number], texts])
+            # Many small continuations of a long dictionary copy it as often.
+            self._copied += len(texts)
+            if self._copied > MOST_CONTINUED:
+                raise _bad("its dictionaries are continued too often")
+        self._known[number] = texts
+
+
 def read_arrow(body: bytes, most_columns: int) -> tuple[dict[str, Column], int]:
     """The columns by name, and the number of rows: numbers as float64, texts as objects.
 
@@ -94,7 +133,7 @@ def read_arrow(body: bytes, most_columns: int) -> tuple[dict[str, Column], int]:
 
 def _read(body: bytes, most_columns: int) -> tuple[dict[str, Column], int]:
     fields: list[_Field] | None = None
-    dictionaries: dict[int, Column] = {}
+    dictionaries = _Dictionaries()
     parts: list[list[Column]] = []
     rows = 0
     for kind, header, data in _messages(body):
@@ -103,7 +142,7 @@ def _read(body: bytes, most_columns: int) -> tuple[dict[str, Column], int]:
         elif fields is None:
             raise _bad("it does not begin with a schema")
         elif kind == _DICTIONARY:
-            _take_dictionary(header, data, fields, dictionaries)
+            dictionaries.take(header, data, fields)
         elif kind == _BATCH:
             length = _length(header, len(fields), rows)
             parts.append(_columns(header, data, fields, dictionaries))
@@ -160,6 +199,9 @@ def _field(one: Table) -> _Field:
         return _Field(name, kind, _integers(described, name))
     if kind == _FLOAT and described is not None:
         return _Field(name, kind, _FLOATS[abs(described.scalar(0, "<h"))])
+    if kind == _TIMESTAMP and name == MOMENTS and described is not None:
+        unit = _MICROS_OF_UNIT[abs(described.scalar(0, "<h"))]
+        return _Field(name, kind, "<i8", micros=unit)
     if kind not in {_NULL, _BOOL, *_TEXTS}:
         raise _bad(f"the column {name[:80]!r} is neither numbers nor texts")
     return _Field(name, kind)
@@ -192,7 +234,7 @@ def _body(batch: Table, data: memoryview) -> _Body:
 
 
 def _columns(
-    batch: Table, data: memoryview, fields: list[_Field], dictionaries: dict[int, Column]
+    batch: Table, data: memoryview, fields: list[_Field], dictionaries: _Dictionaries
 ) -> list[Column]:
     body, rows = _body(batch, data), batch.scalar(0, "<q")
     if rows > 8 * len(data) and any(one.kind == _NULL for one in fields):
@@ -203,20 +245,24 @@ def _columns(
     return columns
 
 
-def _column(body: _Body, one: _Field, rows: int, dictionaries: dict[int, Column]) -> Column:
+def _column(body: _Body, one: _Field, rows: int, dictionaries: _Dictionaries) -> Column:
     nulls = body.node(rows)
     if one.kind == _NULL:
         return np.full(rows, np.nan)
     bits = body.buffer()
     valid = _bits(bits, rows) if len(bits) or nulls else None
     if one.dictionary is not None:
-        return _chosen(body.numbers(one.item, rows), valid, dictionaries.get(one.dictionary))
+        return _chosen(body.numbers(one.item, rows), valid, dictionaries.of(one.dictionary))
     if one.is_text:
         return _texts(body, one.kind, rows, valid)
     if one.kind == _BOOL:
         values = _bits(body.buffer(), rows).astype(np.float64)
     else:
-        values = body.numbers(one.item, rows).astype(np.float64)
+        values = body.numbers(one.item, rows)
+        if one.kind == _TIMESTAMP:
+            times, parts = one.micros
+            values = values // parts * float(times)
+        values = values.astype(np.float64)
     if valid is not None:
         values[~valid] = np.nan
     return values
@@ -274,23 +320,7 @@ def _view_texts(body: _Body, column: Column, there: Any) -> None:
         column[row] = data.decode()
 
 
-def _take_dictionary(
-    header: Table, data: memoryview, fields: list[_Field], dictionaries: dict[int, Column]
-) -> None:
-    number, batch = header.scalar(0, "<q"), header.table(1)
-    of = next((one for one in fields if one.dictionary == number), None)
-    if of is None or batch is None or number in dictionaries:
-        raise _bad("it has a dictionary that no column uses, or one that changes")
-    _length(batch, 1, 0)
-    plain = [_Field(of.name, of.kind)]
-    (dictionaries[number],) = _columns(batch, data, plain, {})
-
-
-def _chosen(
-    indices: NDArray[Any], valid: NDArray[np.bool_] | None, dictionary: Column | None
-) -> Column:
-    if dictionary is None:
-        raise _bad("a column's dictionary is missing")
+def _chosen(indices: NDArray[Any], valid: NDArray[np.bool_] | None, dictionary: Column) -> Column:
     column = np.empty(len(indices), dtype=object)
     there = slice(None) if valid is None else valid
     wanted = indices[there]

@@ -1,7 +1,7 @@
 """Arrow bodies on the scoring addresses: rows in, answers out, as one IPC stream each.
 
 Beside the model's inputs a stream may have the columns ``prediction_ids``, ``entity`` and
-``event_time`` (microseconds since 1970), which mean what the parameters of that name mean.
+``event_time`` (timestamps, or microseconds since 1970), which mean what the parameters of that name mean.
 """
 
 from __future__ import annotations

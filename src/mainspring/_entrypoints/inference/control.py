@@ -17,6 +17,7 @@ import msgspec
 from mainspring._entrypoints._http.messages import Response, decode_json, json_response
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.siblings import Siblings
+from mainspring._entrypoints.inference.unloaded import Unloaded
 from mainspring.core.errors import Denied, NotFound
 from mainspring.serving.client import TOKEN_FILE
 from mainspring.serving.recorder import Recorder
@@ -30,12 +31,13 @@ class Control:
     """Changes what is served. Called from worker threads, because loading takes time."""
 
     def __init__(
-        self, fleet: Fleet, recorder: Recorder, token: str, siblings: Siblings | None = None
+        self, fleet: Fleet, recorder: Recorder, folder: Path, siblings: Siblings | None = None
     ) -> None:
         self._fleet = fleet
         self._siblings = siblings
         self._recorder = recorder
-        self._token = token.encode()
+        self._token = control_token(folder).encode()
+        self._unloaded = Unloaded(folder)
 
     def admit(self, headers: Mapping[str, str]) -> None:
         """Nothing, or an error. Errors: ``http.unauthenticated``."""
@@ -56,11 +58,12 @@ class Control:
                 return json_response(self._fleet.table)
             case ("PUT", "routes", endpoint):
                 route = decode_json(_route, body)
-                return self._changed(self._fleet.deploy(endpoint, route, revision=revision))
+                return self._deployed(endpoint, route, revision)
             case ("DELETE", "routes", endpoint):
-                return self._changed(self._fleet.remove(endpoint))
-            case ("POST", "routes", endpoint, "rollback"):
-                return json_response(self._fleet.roll_back(endpoint))
+                return self._removed(endpoint)
+            case ("POST", "routes", endpoint, "load" | "rollback" as what):
+                back = what == "rollback"
+                return self._rolled_back(endpoint) if back else self._loaded(endpoint)
             case ("POST", "routes", "reload"):
                 return self._changed(self._fleet.reload())
             case ("POST", "records", "seal") | ("GET", "records"):
@@ -85,6 +88,40 @@ class Control:
             "stored_rows": self._recorder.stored_rows,
             "lost_rows": self._recorder.lost_rows,
         }
+
+    def unloaded(self) -> dict[str, Route]:
+        """The last routes of endpoints that are out of service. Safe from any thread."""
+        served = self._fleet.table.routes
+        return {
+            name: route for name, route in self._unloaded.routes().items() if name not in served
+        }
+
+    def _deployed(self, endpoint: str, route: Route, revision: int | None = None) -> Response:
+        table = self._fleet.deploy(endpoint, route, revision=revision)
+        self._unloaded.forget(endpoint)
+        return self._changed(table)
+
+    def _removed(self, endpoint: str) -> Response:
+        self._unloaded.keep(endpoint, self._fleet.table.route(endpoint))
+        return self._changed(self._fleet.remove(endpoint))
+
+    def _rolled_back(self, endpoint: str) -> Response:
+        return self._changed(self._fleet.roll_back(endpoint))
+
+    def _loaded(self, endpoint: str) -> Response:
+        """Brings back what was unloaded; for what is in service the routes are read again."""
+        table = self._fleet.reload()
+        if endpoint in table.routes:
+            return self._changed(table)
+        before = self._unloaded.routes().get(endpoint)
+        if before is None:
+            raise NotFound(
+                "serving.endpoint_not_found",
+                f"No endpoint is called {endpoint[:80]!r}, and none of that name was unloaded.",
+                hint="Deploy a version: mainspring endpoints deploy NAME.",
+                endpoint=endpoint[:80],
+            )
+        return self._deployed(endpoint, before)
 
     def _changed(self, table: RouteTable) -> Response:
         """Answers a change once it is in service in every process behind the port."""

@@ -6,13 +6,18 @@ repository, the model configuration and statistics, as its clients read them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from mainspring import __version__
+from mainspring._entrypoints._http.messages import decode_json
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.metrics import Snapshot
 from mainspring.serving.live import LiveEndpoint
+from mainspring.serving.model import ServedModel
+from mainspring.serving.traffic import Route
 
 EXTENSIONS: Final = (
     "binary_tensor_data",
@@ -69,8 +74,10 @@ def model_config(endpoint: LiveEndpoint) -> Document:
     }
 
 
-def model_statistics(endpoints: Sequence[LiveEndpoint], counted: Snapshot) -> Document:
-    """Counts and times per endpoint and version since the gateway started."""
+def model_statistics(
+    endpoints: Sequence[LiveEndpoint], counted: Snapshot, only: str | None = None
+) -> Document:
+    """Counts and times per endpoint and version since the gateway started; ``only``: a version."""
     return {
         "model_stats": [
             {
@@ -82,13 +89,31 @@ def model_statistics(endpoints: Sequence[LiveEndpoint], counted: Snapshot) -> Do
             }
             for endpoint in endpoints
             for version, requests, rows, nanoseconds in counted.statistics(endpoint.name)
+            if only in {None, version}
         ]
     }
 
 
-def repository_index(fleet: Fleet) -> list[Document]:
-    """Every endpoint and version with its state."""
-    return [
+class _Index(msgspec.Struct):
+    ready: bool = False
+
+
+_index = msgspec.json.Decoder(_Index)
+
+
+def wants_ready(body: bytes) -> bool:
+    """Whether a request for the index asks for what is ready only; clients may send no body.
+
+    Errors: ``http.bad_json``.
+    """
+    return bool(body.strip()) and decode_json(_index, body).ready
+
+
+def repository_index(
+    fleet: Fleet, unloaded: Mapping[str, Route], *, ready: bool = False
+) -> list[Document]:
+    """Every endpoint and version with its state; ``ready``: of those in service alone."""
+    served = [
         {
             "name": name,
             "version": variant.version,
@@ -96,11 +121,31 @@ def repository_index(fleet: Fleet) -> list[Document]:
             "reason": "",
         }
         for name, route in fleet.table.routes.items()
+        if name in fleet.endpoints or not ready
+        for variant in route.variants
+    ]
+    return served if ready else served + _unloaded(unloaded)
+
+
+def _unloaded(routes: Mapping[str, Route]) -> list[Document]:
+    return [
+        {
+            "name": name,
+            "version": variant.version,
+            "state": "UNAVAILABLE",
+            "reason": "unloaded",
+        }
+        for name, route in routes.items()
         for variant in route.variants
     ]
 
 
 _CONFIG_TYPES: Final = {"FP64": "TYPE_FP64", "BOOL": "TYPE_BOOL", "BYTES": "TYPE_STRING"}
+
+
+def decides(model: ServedModel) -> bool:
+    """Whether a model's answers have decisions."""
+    return model.manifest.decision is not None or model.policy is not None
 
 
 def _versions(endpoint: LiveEndpoint) -> list[str]:
@@ -109,6 +154,6 @@ def _versions(endpoint: LiveEndpoint) -> list[str]:
 
 def _output_metadata(endpoint: LiveEndpoint) -> list[dict[str, Any]]:
     outputs = [{"name": "score", "datatype": "FP64", "shape": [-1]}]
-    if all(live.model.manifest.decision is not None for live in endpoint.answering):
+    if all(decides(live.model) for live in endpoint.answering):
         outputs.append({"name": "decision", "datatype": "BOOL", "shape": [-1]})
     return outputs

@@ -110,15 +110,17 @@ class InferenceService:
     async def _statistics(self, asked: Any) -> dict[str, Any]:
         everyone = self._core.fleet.endpoints.values()
         wanted = [self._endpoint(asked)] if asked.name else list(everyone)
-        return describing.model_statistics(wanted, await observing.whole(self._core))
+        counted = await observing.whole(self._core)
+        return describing.model_statistics(wanted, counted, asked.version or None)
 
     def _index(self, asked: Any) -> dict[str, Any]:
-        models = describing.repository_index(self._core.fleet)
-        return {"models": [m for m in models if not asked.ready or m["state"] == "READY"]}
+        fleet, unloaded = self._core.fleet, self._core.control.unloaded()
+        return {"models": describing.repository_index(fleet, unloaded, ready=asked.ready)}
 
     async def _manage(self, call: str, name: str) -> None:
         loads = call == "RepositoryModelLoad"
-        method, parts = ("POST", ["routes", "reload"]) if loads else ("DELETE", ["routes", name])
+        parts = ["routes", name, "load"] if loads else ["routes", name]
+        method = "POST" if loads else "DELETE"
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._core.control.handle, method, parts, b"", None)
 

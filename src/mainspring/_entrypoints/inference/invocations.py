@@ -7,8 +7,6 @@ one of ``dataframe_split``, ``dataframe_records``, ``instances`` and ``inputs``;
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -19,6 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainspring._entrypoints._http.messages import Response, json_response
+from mainspring._entrypoints.inference.csv_rows import (
+    bad_invocation,
+    bad_value,
+    read_csv,
+    turned,
+)
 from mainspring._entrypoints.inference.tensors import check_complete, unknown_input
 from mainspring.core.errors import Invalid
 from mainspring.serving.live import Answer, LiveEndpoint, Question
@@ -33,11 +37,15 @@ def read_invocation(body: bytes, headers: Mapping[str, str], endpoint: LiveEndpo
     """The question in a scoring request. Errors: ``serving.bad_invocation`` and of the inputs."""
     kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind == "text/csv":
-        named = _from_csv(body, endpoint)
+        named = read_csv(body, endpoint)
     elif kind == "application/json":
         named = _from_json(body, endpoint)
     else:
-        raise _bad(f"Bodies of type {kind[:60]!r} are not read here")
+        raise Invalid(
+            "http.unsupported_media_type",
+            f"Bodies of type {kind[:60]!r} are not read here.",
+            hint="Send application/json, text/csv or an Arrow stream.",
+        )
     columns, rows = _columns(named, endpoint)
     return Question(columns=columns, rows=rows, variant=headers.get("x-mainspring-variant"))
 
@@ -59,7 +67,7 @@ def _from_json(body: bytes, endpoint: LiveEndpoint) -> dict[str, list[Any]]:
     document = _document(body)
     present = [shape for shape in _SHAPES if shape in document]
     if len(present) != 1:
-        raise _bad(f"The body must hold exactly one of {', '.join(_SHAPES)}")
+        raise bad_invocation(f"The body must hold exactly one of {', '.join(_SHAPES)}")
     value = document[present[0]]
     if present[0] == "dataframe_split":
         return _from_split(value)
@@ -69,16 +77,16 @@ def _from_json(body: bytes, endpoint: LiveEndpoint) -> dict[str, list[Any]]:
 
 
 def _document(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body; MLflow's own client writes a missing number as a bare NaN."""
+    """The JSON object in a body; MLflow's own client writes NaN and Infinity bare."""
     try:
         try:
             return _body.decode(body)
         except msgspec.MsgspecError:
-            if b"NaN" not in body:
+            if b"NaN" not in body and b"Infinity" not in body:
                 raise
             return msgspec.convert(json.loads(body, parse_constant=_BARE.get), dict[str, Any])
     except (ValueError, RecursionError) as error:
-        raise _bad(f"The body is not a JSON object: {error}") from error
+        raise bad_invocation(f"The body is not a JSON object: {error}") from error
 
 
 def _from_split(value: Any) -> dict[str, list[Any]]:
@@ -86,67 +94,37 @@ def _from_split(value: Any) -> dict[str, list[Any]]:
         columns = msgspec.convert(value["columns"], list[str])
         rows = msgspec.convert(value["data"], list[list[Any]])
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
-        raise _bad("dataframe_split needs 'columns' (texts) and 'data' (rows)") from error
-    return _turned(columns, rows)
+        raise bad_invocation("dataframe_split needs 'columns' (texts) and 'data' (rows)") from error
+    return turned(columns, rows)
 
 
 def _from_columns(value: dict[str, Any]) -> dict[str, list[Any]]:
     columns = {name: v if isinstance(v, list) else [v] for name, v in value.items()}
     if len({len(column) for column in columns.values()}) > 1:
-        raise _bad("The columns of 'inputs' differ in length")
-    # A column of TensorFlow's wire may come as [[1], [2]]: one value per row all the same.
-    return {
-        name: [v[0] if isinstance(v, list) and len(v) == 1 else v for v in column]
-        for name, column in columns.items()
-    }
+        raise bad_invocation("The columns of 'inputs' differ in length")
+    return {name: _flat(column) for name, column in columns.items()}
+
+
+def _flat(column: Sequence[Any]) -> list[Any]:
+    """A column of TensorFlow's wire may come as [[1], [2]]: one value per row all the same."""
+    return [v[0] if isinstance(v, list) and len(v) == 1 else v for v in column]
 
 
 def _from_rows(value: Any, endpoint: LiveEndpoint) -> dict[str, list[Any]]:
     if not isinstance(value, list):
-        raise _bad("The rows are not a list")
+        raise bad_invocation("The rows are not a list")
     if all(isinstance(row, dict) for row in value):
         names = list(value[0]) if value else list(endpoint.inputs)
         wanted = set(names)
         for row in value:
             if row.keys() != wanted:
-                raise _bad("The rows do not all have the same names")
-        return {name: [row[name] for row in value] for name in names}
+                raise bad_invocation("The rows do not all have the same names")
+        return {name: _flat([row[name] for row in value]) for name in names}
+    if len(endpoint.inputs) == 1 and not any(isinstance(row, list | dict) for row in value):
+        value = [[one] for one in value]  # a model of one input may be sent its values alone
     if all(isinstance(row, list) for row in value):
-        return _turned([c.name for c in endpoint.champion.model.signature.inputs], value)
-    raise _bad("Each row must be an object, or a list in the order of the model's inputs")
-
-
-def _from_csv(body: bytes, endpoint: LiveEndpoint) -> dict[str, list[Any]]:
-    try:
-        rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise _bad(f"The body is not CSV in UTF-8: {error}") from error
-    if not rows:
-        raise _bad("The CSV has no header line")
-    named = _turned(rows[0], [row for row in rows[1:] if row])
-    return {
-        name: _numbers_of(name, texts)
-        if endpoint.inputs.get(name) == "number"
-        else [text or None for text in texts]
-        for name, texts in named.items()
-    }
-
-
-def _numbers_of(name: str, texts: Sequence[str]) -> list[float | None]:
-    try:
-        return [float(text) if text else None for text in texts]
-    except ValueError as error:
-        raise _wrong(name, str(error)) from error
-
-
-def _turned(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
-    if len(set(names)) != len(names):
-        raise _bad("A column is named twice")
-    if any(len(row) != len(names) for row in rows):
-        raise _bad(f"A row does not have {len(names)} values")
-    if not rows:
-        return {name: [] for name in names}
-    return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+        return turned([c.name for c in endpoint.champion.model.signature.inputs], value)
+    raise bad_invocation("Each row must be an object, or a list in the order of the model's inputs")
 
 
 def _columns(
@@ -166,29 +144,14 @@ def _numbers(name: str, values: list[Any]) -> NDArray[np.float64]:
     try:
         return np.array(msgspec.convert(values, list[_Number]), dtype=np.float64)
     except (msgspec.MsgspecError, OverflowError) as error:
-        raise _wrong(name, str(error)) from error
+        raise bad_value(name, str(error)) from error
 
 
 def _categories(name: str, values: list[Any]) -> NDArray[Any]:
     try:
         texts = msgspec.convert(values, list[str | None])
     except msgspec.MsgspecError as error:
-        raise _wrong(name, str(error)) from error
+        raise bad_value(name, str(error)) from error
     column = np.empty(len(texts), dtype=object)
     column[:] = texts
     return column
-
-
-def _wrong(name: str, why: str) -> Invalid:
-    return Invalid(
-        "serving.bad_value",
-        f"The input {name[:80]!r} holds a wrong value: {why[:200]}.",
-        hint="Numbers are numbers or null; categories are texts or null.",
-        input=name[:80],
-    )
-
-
-def _bad(what: str) -> Invalid:
-    return Invalid(
-        "serving.bad_invocation", f"{what}.", hint="See MLflow's inference server specification."
-    )

@@ -21,6 +21,7 @@ _UNCOUNTED_BYTES: Final = 16 << 10
 _PACK_FROM_BYTES: Final = 1024
 # The window sizes by which zlib knows a gzip header, and a zlib one (HTTP calls it deflate).
 _WINDOWS: Final = {"gzip": 31, "deflate": 15}
+_NEVER: Final = frozenset({"q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000"})
 
 
 class Intake:
@@ -45,7 +46,7 @@ class Intake:
         too much is on its way already; ``http.too_slow``, ``http.torn_body``.
         """
         length = bodies.declared_length(headers)
-        packing = headers.get("content-encoding", "identity")
+        packing = _coding(headers.get("content-encoding", ""))
         if length is not None and length > BODY_LIMIT_BYTES:
             raise _too_large()
         if packing != "identity" and packing not in _WINDOWS:
@@ -137,13 +138,30 @@ def pack(response: Response, headers: Mapping[str, str]) -> Response:
     wanted, body = headers.get("accept-encoding"), response.body
     if wanted is None or not isinstance(body, bytes) or len(body) < _PACK_FROM_BYTES:
         return response
-    if "gzip" in wanted:
+    taken = _taken(wanted)
+    if "gzip" in taken:
         packed, name = gzip.compress(body, compresslevel=1, mtime=0), "gzip"
-    elif "deflate" in wanted:
+    elif "deflate" in taken:
         packed, name = zlib.compress(body, 1), "deflate"
     else:
         return response
     return Response(response.status, [*response.headers, ("content-encoding", name)], packed)
+
+
+def _coding(name: str) -> str:
+    """A content coding by the name we know it by (RFC 9110, section 8.4.1)."""
+    name = name.strip().lower()
+    return {"": "identity", "x-gzip": "gzip"}.get(name, name)
+
+
+def _taken(accepted: str) -> set[str]:
+    """The codings that an ``Accept-Encoding`` takes; a weight of nought refuses one."""
+    taken = set()
+    for part in accepted.split(","):
+        name, _, weight = part.partition(";")
+        if weight.replace(" ", "").lower() not in _NEVER:
+            taken.add(_coding(name))
+    return taken
 
 
 def _ended(unpacker: Any, plain: bytes) -> bytes:

@@ -18,7 +18,7 @@ from mainspring._entrypoints._http.doors import Doors, OneToken
 from mainspring._entrypoints._http.serving import Manner, serve
 from mainspring._entrypoints.inference.answering import Answering
 from mainspring._entrypoints.inference.application import Gateway
-from mainspring._entrypoints.inference.control import Control, control_token
+from mainspring._entrypoints.inference.control import Control
 from mainspring._entrypoints.inference.core import Core
 from mainspring._entrypoints.inference.decisions import Decisions
 from mainspring._entrypoints.inference.fleet import Fleet
@@ -175,7 +175,7 @@ def core_of(settings: GatewaySettings, fleet: Fleet, recorder: Recorder) -> Core
         fleet=fleet,
         answering=answering,
         decisions=Decisions(settings.features, answering),
-        control=Control(fleet, recorder, control_token(settings.folder), siblings),
+        control=Control(fleet, recorder, settings.folder, siblings),
         metrics=metrics,
         doors=settings.doors or Doors(settings.host, settings.names, token),
         siblings=siblings,

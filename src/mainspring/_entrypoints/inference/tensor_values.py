@@ -31,12 +31,12 @@ _LENGTH: Final = struct.Struct("<I")
 _NOTHING: Final = msgspec.Raw()
 
 _flat_floats = msgspec.json.Decoder(list[float | None])
-_flat_integers = msgspec.json.Decoder(list[int])
-_flat_booleans = msgspec.json.Decoder(list[bool])
+_flat_integers = msgspec.json.Decoder(list[int | None])
+_flat_booleans = msgspec.json.Decoder(list[bool | None])
 _flat_texts = msgspec.json.Decoder(list[str | None])
 _nested_floats = msgspec.json.Decoder(list[list[float | None]])
-_nested_integers = msgspec.json.Decoder(list[list[int]])
-_nested_booleans = msgspec.json.Decoder(list[list[bool]])
+_nested_integers = msgspec.json.Decoder(list[list[int | None]])
+_nested_booleans = msgspec.json.Decoder(list[list[bool | None]])
 _nested_texts = msgspec.json.Decoder(list[list[str | None]])
 
 
