@@ -6,6 +6,7 @@ is the first that gives the same, and the package holds what was tried.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -15,14 +16,14 @@ from msgspec.structs import replace
 
 from mainspring._bootstrap.runtimes import known_runtimes, packers
 from mainspring.core.digest import sha256
-from mainspring.core.errors import Invalid
+from mainspring.core.errors import Invalid, MainspringError
 from mainspring.core.schema import InputColumn, Signature
 from mainspring.projects.packaging import environment
 from mainspring.registry.details import Details
 from mainspring.registry.manifest import Decision, Manifest
 from mainspring.registry.plan import Trial, Way
 from mainspring.registry.types import Because, Version
-from mainspring.serving.boundary import boundary_rows
+from mainspring.serving.boundary import answers_at, boundary_rows, cannot_answer
 from mainspring.serving.golden import GOLDEN_FILE, golden_bytes
 from mainspring.serving.planning import (
     Chosen,
@@ -208,25 +209,27 @@ def _plain(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _replay(packer: Packer, model: object, columns: Columns, signature: Signature) -> Replay:
-    """Sample and boundary rows with the object's own answers.
-
-    A model that refuses unknown categories is not asked about them: its answer is an error in every
-    form, or should be.
-    """
+    """Sample and boundary rows with the object's own answers, and those that it refuses."""
     plain = {name: _plain(values) for name, values in columns.items()}
     seen = matrix(plain, signature.inputs)
-    answers = packer.answers(model, columns, signature)
-    edges = boundary_rows(seen, signature, packer.thresholds(model))
     try:
-        at_edges = packer.answers(model, _decoded(edges, signature), signature)
-    except (ValueError, Invalid):
-        edges = edges[_all_known(edges, signature)]
-        at_edges = packer.answers(model, _decoded(edges, signature), signature)
+        answers = packer.answers(model, columns, signature)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, MainspringError):
+            raise
+        raise cannot_answer(f"its sample: {error}") from error
+    edges = answers_at(
+        boundary_rows(seen, signature, packer.thresholds(model)),
+        seen,
+        signature,
+        lambda rows: packer.answers(model, _decoded(rows, signature), signature),
+    )
     return Replay(
-        rows=np.ascontiguousarray(np.concatenate([seen, edges])),
-        answers=np.concatenate([answers, at_edges]),
+        rows=np.ascontiguousarray(np.concatenate([seen, edges.rows])),
+        answers=np.concatenate([answers, edges.answers]),
         sample_rows=len(seen),
         tolerance=0.0,
+        refused=edges.refused if len(edges.refused) else None,
     )
 
 
@@ -235,7 +238,7 @@ def _with(
 ) -> Replay:
     if tolerance is None:
         tolerance = default_tolerance(replay.answers[: replay.sample_rows], signature)
-    return Replay(replay.rows, replay.answers, replay.sample_rows, tolerance, threshold)
+    return dataclasses.replace(replay, tolerance=tolerance, threshold=threshold)
 
 
 def _decoded(rows: NDArray[np.float64], signature: Signature) -> Columns:
@@ -247,9 +250,3 @@ def _decoded(rows: NDArray[np.float64], signature: Signature) -> Columns:
             values = np.array([*one.categories, ""], dtype=object)[values.astype(np.intp)]
         columns[one.name] = values
     return columns
-
-
-def _all_known(rows: NDArray[np.float64], signature: Signature) -> NDArray[np.bool_]:
-    places = [place for place, one in enumerate(signature.inputs) if one.type == "category"]
-    known: NDArray[np.bool_] = np.all(rows[:, places] >= 0, axis=1)
-    return known

@@ -8,12 +8,14 @@ the rest of the row stays one that was seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainspring.core.errors import Invalid
 from mainspring.core.schema import Signature
 
 Array = NDArray[np.float64]
@@ -23,6 +25,7 @@ MOST_ROWS: Final = 20_000
 # Steps in which values are counted: whole numbers, halves, cents, thousandths, seconds of a day.
 _STEPS: Final = (3600.0, 60.0, 1.0, 0.5, 0.1, 0.01, 0.001, 0.0001)
 _QUANTILES: Final = 50
+_REFUSED_ROWS: Final = 64
 
 
 def boundary_rows(
@@ -49,6 +52,89 @@ def boundary_rows(
         parts.append(rows)
     parts.append(_nothing(signature))
     return np.ascontiguousarray(np.concatenate(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Boundary rows with the model's own answers, and some of those that it refuses to answer."""
+
+    rows: Array
+    answers: Array
+    refused: Array
+
+
+def answers_at(
+    edges: Array, sample: Array, signature: Signature, ask: Callable[[Array], Array]
+) -> Edges:
+    """What the model itself says at the edges, as far as it takes such rows at all.
+
+    Many models refuse a row without a number, a category they do not know, or a number beyond those
+    they saw. The widest kind of rows that is answered is kept; the others are the refused ones.
+    Errors: ``serving.not_packable`` when it answers none.
+    """
+    everything = np.ones(len(edges), dtype=np.bool_)
+    known, whole = _known(edges, signature), _whole(edges, signature)
+    both = np.logical_and(known, whole)
+    inside = np.logical_and(both, _inside(edges, sample, signature))
+    for kept in (everything, known, whole, both, inside):
+        try:
+            answers = ask(edges[kept])
+        except (ValueError, TypeError) as error:  # our own Invalid is a ValueError
+            why = str(error).strip()
+        else:
+            return Edges(edges[kept], answers, _refused(edges[~kept], ask))
+    raise cannot_answer(f"rows like those of its sample: {why}")
+
+
+def _refused(rows: Array, ask: Callable[[Array], Array]) -> Array:
+    """Those of the rows, or of some spread over them, that the model refuses one by one."""
+    places = np.unique(np.linspace(0, len(rows) - 1, _REFUSED_ROWS).astype(np.intp))
+    alone = [rows[place : place + 1] for place in places.tolist()] if len(rows) else []
+    refused = [row for row in alone if not _is_answered(row, ask)]
+    return np.concatenate(refused) if refused else rows[:0]
+
+
+def _is_answered(row: Array, ask: Callable[[Array], Array]) -> bool:
+    try:
+        ask(row)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def cannot_answer(what: str) -> Invalid:
+    """The error for a model that refuses the rows it is to be compared by."""
+    return Invalid(
+        "serving.not_packable",
+        f"The model does not answer {what.splitlines()[0][:300].rstrip('.')}.",
+        hint="Give the sample the inputs in the order and types that the model was trained on, "
+        "without missing values unless it knows them.",
+    )
+
+
+def _known(rows: Array, signature: Signature) -> NDArray[np.bool_]:
+    """Which rows hold known categories only."""
+    places = [place for place, one in enumerate(signature.inputs) if one.type == "category"]
+    known: NDArray[np.bool_] = np.all(rows[:, places] >= 0, axis=1)
+    return known
+
+
+def _whole(rows: Array, signature: Signature) -> NDArray[np.bool_]:
+    """Which rows lack no number."""
+    places = [place for place, one in enumerate(signature.inputs) if one.type == "number"]
+    whole: NDArray[np.bool_] = ~np.isnan(rows[:, places]).any(axis=1)
+    return whole
+
+
+def _inside(rows: Array, sample: Array, signature: Signature) -> NDArray[np.bool_]:
+    """Which rows hold no number beyond those of the sample."""
+    inside: NDArray[np.bool_] = np.ones(len(rows), dtype=np.bool_)
+    for place, one in enumerate(signature.inputs):
+        seen = sample[np.isfinite(sample[:, place]), place]
+        if one.type == "number" and len(seen):
+            outside = (rows[:, place] < seen.min()) | (rows[:, place] > seen.max())
+            inside[outside] = False
+    return inside
 
 
 def number_edges(seen: Array, thresholds: Array | None) -> Array:

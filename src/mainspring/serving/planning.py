@@ -36,7 +36,7 @@ class Replay:
     """Rows as a runtime takes them, and what the model itself answered for them.
 
     The first ``sample_rows`` are sample rows, the others boundary rows. ``threshold`` is that of
-    the decision, where there is one.
+    the decision, where there is one. ``refused``: rows that the model itself does not answer.
     """
 
     rows: Array
@@ -44,6 +44,7 @@ class Replay:
     sample_rows: int
     tolerance: float
     threshold: float | None = None
+    refused: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +164,33 @@ def _try(
         loaded = runtimes[form.runtime].load(files, signature, plan)
         answers = loaded.predict(replay.rows)
     except MainspringError as error:
-        return replace(trial, why=error.message.rstrip(".")), {}
+        what = error.message.rstrip(".")
+        if error.code == "serving.untrusted_types":  # what to do about it is worth telling
+            what = f"{what}. {error.hint.rstrip('.')}"
+        return replace(trial, why=what), {}
     trial = judge(trial, answers, replay)
+    if trial.accepted and replay.refused is not None:
+        trial = _judge_refusals(trial, loaded, replay.refused)
     if not trial.accepted:
         return trial, {}
     row, batch = timed(loaded, replay.rows[: replay.sample_rows])
     return replace(trial, row_microseconds=row, batch_microseconds=batch), files
+
+
+def _judge_refusals(trial: Trial, loaded: Loaded, refused: Array) -> Trial:
+    """The trial, refused when the form answers what the model itself does not."""
+    answered = sum(_answers(loaded, refused[row : row + 1]) for row in range(len(refused)))
+    if not answered:
+        return trial
+    why = f"it answers {answered} of {len(refused)} rows that the model itself refuses to answer"
+    return replace(trial, accepted=False, why=why)
+
+
+def _answers(loaded: Loaded, row: Array) -> bool:
+    try:
+        return bool(np.isfinite(loaded.predict(row)).all())
+    except MainspringError:
+        return False
 
 
 def _why(tried: Sequence[Trial]) -> str:
