@@ -87,7 +87,7 @@ def test_a_class_of_ones_own_answers_from_its_process(monkeypatch):
 def test_an_error_of_the_model_is_told_and_it_goes_on():
     """A bad row is that request's error; the next one is answered."""
     model = load()
-    for what, told in ((1.0, "KeyError"), (4.0, "2 of 1 rows")):
+    for what, told in ((1.0, "KeyError"), (4.0, "to 1 rows")):
         with pytest.raises(Broken, match=told) as raised:
             model.predict(np.array([[what, 0.0]]))
         assert raised.value.code == "serving.prediction_failed"

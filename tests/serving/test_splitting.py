@@ -67,7 +67,6 @@ def test_splits_that_make_no_sense_are_refused(route):
 
 def grouped(package, objects, runtimes, share: float = 0.0):
     digests = [package(constant=value) for value in (0.1, 0.2, 0.3)]
-    models = {digest: load_model(digest, objects.get, runtimes) for digest in digests}
     route = Route(
         variants=(
             Variant(name="champion", model=digests[0], version="1"),
@@ -76,6 +75,7 @@ def grouped(package, objects, runtimes, share: float = 0.0):
         ),
         groups=Groups(column="region", variants={"west": "united", "7": "next"}),
     )
+    models = {v.name: load_model(v.model, objects.get, runtimes) for v in route.variants}
     return live_endpoint("late", check_route("late", route), models)
 
 

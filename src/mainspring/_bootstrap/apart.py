@@ -1,4 +1,4 @@
-"""Shadows in processes of their own: the runtimes that start them, and what those run."""
+"""Models in processes of their own: the runtimes that start them, and what those run."""
 
 from __future__ import annotations
 
@@ -11,26 +11,32 @@ import msgspec
 
 if TYPE_CHECKING:
     from mainspring.core.settings import Resolved
-    from mainspring.serving.ports import Runtime
+    from mainspring.serving.isolation import Places
 
 _TOLD: Final = ("compiled", "trusted_types")
 _BESIDE: Final = ("mainspring-plan.json", "signature.json")
 
 
-def apart_runtimes(
-    runtimes: Mapping[str, Runtime], settings: Mapping[str, Resolved] | None = None
-) -> dict[str, Runtime]:
-    """The same runtimes, each model in a process of its own."""
-    from mainspring._adapters.child.apart import ApartRuntime
+def places(settings: Mapping[str, Resolved]) -> Places:
+    """The runtimes of a gateway, for models in its process and in processes of their own."""
+    from mainspring._adapters.child.apart import ApartRuntime, HeldBackRuntime
+    from mainspring._bootstrap.runtimes import known_runtimes
+    from mainspring.serving.isolation import Places
 
     # Isolated (-I): the process works in the package's folder, whose files must not be imported.
-    here = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[2])
     code = (
-        f"import sys; sys.path.append({here!r}); "
+        f"import sys; sys.path.append({root!r}); "
         "from mainspring._bootstrap.apart import main; sys.exit(main(sys.argv[1:]))"
     )
     words = [sys.executable, "-I", "-c", code, _said(settings)]
-    return {name: ApartRuntime(runtime, words) for name, runtime in runtimes.items()}
+    here = known_runtimes(settings)
+    return Places(
+        here,
+        {name: ApartRuntime(runtime, words) for name, runtime in here.items()},
+        {name: HeldBackRuntime(runtime, words) for name, runtime in here.items()},
+        everyone=bool(settings["isolate"].value),
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -55,13 +61,11 @@ def _load(said: str, name: str, folder: Path) -> Any:
     }
     plan = msgspec.json.decode((folder / _BESIDE[0]).read_bytes(), type=Plan | None)
     signature = msgspec.json.decode((folder / _BESIDE[1]).read_bytes(), type=Signature)
-    return known_runtimes(settings)[name].load(files, signature, plan).predict
+    return known_runtimes(settings)[name].load(files, signature, plan)
 
 
-def _said(settings: Mapping[str, Resolved] | None) -> str:
+def _said(settings: Mapping[str, Resolved]) -> str:
     """The settings that a runtime is made with, as the environment would say them."""
-    if settings is None:
-        return "{}"
     told = {
         f"MAINSPRING_{name.upper()}": str(settings[name].value).lower()
         if isinstance(settings[name].value, bool)

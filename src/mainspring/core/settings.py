@@ -84,6 +84,11 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "",
         "The Python of an environment whose process serves MLflow packages; empty: none is served.",
     ),
+    Setting(
+        "isolate",
+        False,
+        "Whether champions too run in processes of their own, as canaries and copies always do.",
+    ),
     Setting("custom_code", False, "Whether classes of a project's own may serve, in a process."),
     Setting(
         "compiled", False, "Whether LightGBM's trees run in our kernel, made by the C compiler."

@@ -4,7 +4,9 @@ A gateway is a process with a folder (``WORKSPACE/serving``), an object store an
 
     from mainspring._entrypoints.inference import GatewaySettings, run
 
-    run(GatewaySettings(folder, port=8080), objects, {r.name: r for r in runtimes})  # blocks
+    run(
+        GatewaySettings(folder, port=8080), objects, Places({r.name: r for r in runtimes})
+    )  # blocks
 
 Deploying loads the package (manifest and files from the object store), checks every digest and
 the golden sample, stores ``routes.json``, swaps; and answers when the route is live::

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mainspring.core.digest import Digest
 from mainspring.core.errors import Invalid
 from mainspring.serving.model import Array, Scores, ServedModel
 from mainspring.serving.policy import wanted_column
@@ -119,16 +118,19 @@ class Answer:
         return [words[position] for position in self.who.tolist()]
 
 
-def live_endpoint(name: str, route: Route, models: Mapping[Digest, ServedModel]) -> LiveEndpoint:
-    """The endpoint in service. Errors: ``serving.inputs_differ`` between its variants."""
-    inputs = _inputs(name, [models[variant.model] for variant in route.variants])
+def live_endpoint(name: str, route: Route, models: Mapping[str, ServedModel]) -> LiveEndpoint:
+    """The endpoint in service, with each variant's model by its name.
+
+    Errors: ``serving.inputs_differ`` between its variants.
+    """
+    inputs = _inputs(name, [models[variant.name] for variant in route.variants])
     answering = [
-        LiveVariant(v, models[v.model], _layout(name, v, models[v.model], frozenset()))
+        LiveVariant(v, models[v.name], _layout(name, v, models[v.name], frozenset()))
         for v in route.answering
     ]
     recorded = frozenset(column for live in answering for column in live.model.names)
     watching = [
-        LiveVariant(v, models[v.model], _layout(name, v, models[v.model], recorded))
+        LiveVariant(v, models[v.name], _layout(name, v, models[v.name], recorded))
         for v in route.watching
     ]
     if route.groups is not None:

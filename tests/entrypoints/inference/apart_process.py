@@ -18,7 +18,7 @@ def load():
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     signature = msgspec.json.decode(files.pop("signature.json"), type=Signature)
     runtimes = {**known_runtimes(), "trouble": TroubleRuntime()}
-    return runtimes[name].load(files, signature).predict
+    return runtimes[name].load(files, signature)
 
 
 if __name__ == "__main__":

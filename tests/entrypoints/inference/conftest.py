@@ -121,6 +121,14 @@ def patient_gateway(tmp_path: Path) -> Iterator[RunningGateway]:
     running.stop(signal.SIGKILL)
 
 
+@pytest.fixture
+def isolated_gateway(tmp_path: Path) -> Iterator[RunningGateway]:
+    """A gateway whose champions too have processes of their own."""
+    running = RunningGateway(tmp_path, manner="isolated")
+    yield running
+    running.stop(signal.SIGKILL)
+
+
 @pytest.fixture(scope="module")
 def guarded_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     """One that asks for tokens; its champion says 0.25, a canary that nobody is sent to 0.75."""

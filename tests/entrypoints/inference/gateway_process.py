@@ -34,7 +34,7 @@ def _say(address: str) -> None:
 def main() -> None:
     from trouble import TroubleRuntime
 
-    from mainspring._adapters.child.apart import ApartRuntime
+    from mainspring._adapters.child.apart import ApartRuntime, HeldBackRuntime
     from mainspring._adapters.child.runtime import CustomRuntime
     from mainspring._adapters.files.objects import FileObjects
     from mainspring._adapters.lightgbm.runtime import LightgbmRuntime
@@ -43,6 +43,7 @@ def main() -> None:
     from mainspring._entrypoints._http.doors import Doors
     from mainspring._entrypoints.inference import GatewaySettings, run
     from mainspring._entrypoints.inference.lanes import LaneLimits
+    from mainspring.serving.isolation import Places
     from mainspring.serving.recorder import RecorderLimits
 
     folder, objects, port = sys.argv[1:4]
@@ -56,14 +57,18 @@ def main() -> None:
         CustomRuntime(allowed=True, answer_seconds=2.0),
     )
     words = [sys.executable, str(Path(__file__).with_name("apart_process.py"))]
-    apart = [ApartRuntime(one, words, room_bytes=64 << 20) for one in runtimes]
+    places = Places(
+        {one.name: one for one in runtimes},
+        {one.name: ApartRuntime(one, words, answer_seconds=2.0) for one in runtimes},
+        {one.name: HeldBackRuntime(one, words, room_bytes=64 << 20) for one in runtimes},
+        everyone="isolated" in sys.argv[5:],
+    )
     settings = GatewaySettings(
         Path(folder),
         port=int(port),
         doors=Doors(authenticator=Guard()) if "guarded" in sys.argv[5:] else None,
         grpc_port=0 if find_spec("grpc") else None,
         records=RecorderLimits(flush_seconds=flush_seconds),
-        apart={runtime.name: runtime for runtime in apart},
         lanes=LaneLimits()
         if "patient" in sys.argv[5:]
         else LaneLimits(run_seconds=0.5, rest_seconds=2.0, waiting_rows=2000),
@@ -71,7 +76,7 @@ def main() -> None:
     run(
         settings,
         FileObjects(Path(objects)),
-        {runtime.name: runtime for runtime in runtimes},
+        places,
         ready=_say,
     )
 

@@ -24,6 +24,7 @@ from mainspring.core.schema import InputColumn, Signature
 from mainspring.features.lookup import LookedUp
 from mainspring.registry.manifest import Decision, Manifest
 from mainspring.serving import Route, Variant
+from mainspring.serving.isolation import Places
 from mainspring.serving.policy import POLICY_FILE, Capacity, CostPerRow
 from mainspring.serving.recorder import Recorder
 from mainspring.serving.segments import read_segment, sealed_segments
@@ -54,7 +55,7 @@ class Desk:
         self.objects = MemoryObjects()
         runtimes = {"linear": LinearRuntime(), "constant": ConstantRuntime()}
         (folder / "serving").mkdir()
-        self.fleet = Fleet(folder / "serving", self.objects, runtimes)
+        self.fleet = Fleet(folder / "serving", self.objects, Places(runtimes))
         self.records = folder / "records"
         self.recorder = Recorder(self.records)
         self.answering = Answering(self.fleet, self.recorder, Metrics())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import time
 
@@ -36,6 +37,8 @@ class Trouble:
                 pass
         if self.how == "leak":
             self.kept.append(np.ones(1_000_000))
+        if self.how == "crash":  # in native code: the process gets SIGSEGV
+            ctypes.string_at(0)
         if self.how == "raise":
             raise KeyError("no such thing")
         if self.how == "nan":

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -31,27 +32,30 @@ def main() -> int:
     )
 
 
-def answer(load: Callable[[], Callable[[Any], Any]]) -> int:
-    """Loads a model and answers for it; 0 when the parent closed the pipe."""
+def answer(load: Callable[[], Any]) -> int:
+    """Loads a model and answers for it; 0 when the parent closed the pipe.
+
+    A model has ``predict``, and ``explain`` if it can.
+    """
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     # What a model prints must not get between the messages.
     wire = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     source = sys.stdin.buffer
     try:
-        call = load()
+        model = load()
     except Exception as error:  # noqa: BLE001 - a model's code may raise anything; it is told
         _say(wire, {"error": _told(error)})
         return 1
-    _say(wire, {"ready": True})
+    _say(wire, {"ready": True, "explains": hasattr(model, "explain")})
     while (question := _hear(source)) is not None:
-        shape, rows = question
+        what, rows = question
         try:
-            answer = np.ascontiguousarray(call(rows.reshape(shape)), dtype="<f8").ravel()
+            answer = np.ascontiguousarray(getattr(model, what)(rows), dtype="<f8")
         except Exception as error:  # noqa: BLE001 - as above
             _say(wire, {"error": _told(error)})
             continue
-        _say(wire, {"rows": len(answer)}, answer.tobytes())
+        _say(wire, {"shape": answer.shape}, answer.tobytes())
     return 0
 
 
@@ -71,7 +75,12 @@ def _custom(folder: Path, signature: dict[str, Any]) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules["model_code"] = module
     spec.loader.exec_module(module)
-    return getattr(module, said["class"])(folder, signature).predict
+    model = getattr(module, said["class"])(folder, signature)
+    # A column is as good as a line of numbers.
+    here = SimpleNamespace(predict=lambda rows: np.asarray(model.predict(rows)).ravel())
+    if hasattr(model, "explain"):
+        here.explain = model.explain
+    return here
 
 
 def _mlflow(folder: Path, signature: dict[str, Any]) -> Any:
@@ -93,7 +102,7 @@ def _mlflow(folder: Path, signature: dict[str, Any]) -> Any:
         answer = np.asarray(model.predict(pd.DataFrame(columns)))
         return answer[:, -1] if answer.ndim > 1 else answer
 
-    return predict
+    return SimpleNamespace(predict=predict)
 
 
 LOADERS = {"custom": _custom, "mlflow": _mlflow}
@@ -109,14 +118,16 @@ def _say(wire: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
     wire.flush()
 
 
-def _hear(source: BinaryIO) -> tuple[tuple[int, int], Any] | None:
+def _hear(source: BinaryIO) -> tuple[str, Any] | None:
+    """What is asked (``predict`` or ``explain``), and of which rows; None at the end."""
     size = source.read(4)
     if len(size) < 4:  # noqa: PLR2004 - the length of a length
         return None
     head = json.loads(source.read(struct.unpack("<I", size)[0]))
     rows, columns = head["shape"]
     body = source.read(rows * columns * 8)
-    return (rows, columns), np.frombuffer(body, dtype="<f8")
+    what = "explain" if head.get("ask") == "explain" else "predict"
+    return what, np.frombuffer(body, dtype="<f8").reshape(rows, columns)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Models that are copied to (shadows): each in a process of its own, held back.
+"""Another runtime's models, each in a process of its own; those that get copies are held back.
 
-What such a model does to its process, it does to nobody else: it may hang, hold Python's lock, leak
-memory up to its room, or crash.
+What such a model does to its process, it does to nobody else: it may hang, hold Python's lock, or
+crash in native code; one that is held back may leak memory up to its room.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from mainspring._adapters.child.process import Child
+from mainspring._adapters.child.process import ANSWER_SECONDS, Child
 from mainspring._adapters.child.runtime import CustomRuntime, MlflowRuntime
 from mainspring.core.schema import Signature
 from mainspring.registry.plan import Plan
@@ -19,8 +19,8 @@ from mainspring.serving.ports import Loaded, Runtime
 
 PLAN_FILE: Final = "mainspring-plan.json"
 ROOM_BYTES: Final = 1 << 30
-# Longer than a champion is given: it only runs when nobody else wants to.
-ANSWER_SECONDS: Final = 60.0
+# Longer than who answers is given: it only runs when nobody else wants to.
+PATIENT_SECONDS: Final = 60.0
 
 
 class ApartRuntime:
@@ -37,8 +37,8 @@ class ApartRuntime:
         runtime: Runtime,
         command: Sequence[str],
         *,
-        room_bytes: int = ROOM_BYTES,
         answer_seconds: float = ANSWER_SECONDS,
+        room_bytes: int | None = None,
     ) -> None:
         self.name = runtime.name
         self._runtime = runtime
@@ -60,3 +60,12 @@ class ApartRuntime:
             self._seconds,
             room_bytes=self._room_bytes,
         )
+
+
+class HeldBackRuntime(ApartRuntime):
+    """The same for models that get copies: they run when nobody else wants to, in bounded memory."""
+
+    def __init__(
+        self, runtime: Runtime, command: Sequence[str], *, room_bytes: int = ROOM_BYTES
+    ) -> None:
+        super().__init__(runtime, command, answer_seconds=PATIENT_SECONDS, room_bytes=room_bytes)

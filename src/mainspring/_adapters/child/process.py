@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import selectors
@@ -11,9 +12,10 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, Literal
 
@@ -32,7 +34,7 @@ START_SECONDS: Final = 120.0
 ANSWER_SECONDS: Final = 10.0
 REST_SECONDS: Final = 30.0
 MOST_HEAD_BYTES: Final = 65_536
-MOST_ROWS: Final = 1_000_000
+MOST_NUMBERS: Final = 16_000_000
 # Nothing of this process's surroundings is handed on: no token, no password, no path of imports.
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 
@@ -41,7 +43,8 @@ class Head(msgspec.Struct, frozen=True):
     """What the child says before the bytes."""
 
     ready: bool = False
-    rows: int = 0
+    explains: bool = False
+    shape: tuple[int, ...] = ()
     error: str = ""
 
 
@@ -50,7 +53,7 @@ class Child:
 
     A process that ended is started again by the next question, but not within ``rest_seconds`` of
     its last start. ``room_bytes``: it is held back (:func:`hold_back`), with so much memory for
-    what it makes once it is loaded. Used from one thread at a time.
+    what it makes once it is loaded. ``explain``, where the model can: as the port has it.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class Child:
         self._folder = Path(tempfile.mkdtemp(prefix="mainspring-model-"))
         self._command = [*command, str(self._folder)]
         self._running = _Running()
+        self._asking = threading.Lock()  # one question at a time is on the pipe
+        self.explain: Callable[[Array], Array] | None = None
         self._gone_for_good = weakref.finalize(self, _clear, self._running, self._folder)
         write_files(self._folder, files)
         (self._folder / "signature.json").write_bytes(msgspec.json.encode(signature))
@@ -101,6 +106,7 @@ class Child:
         if not head.ready:
             self._running.end()
             raise unreadable("the model", f"its process says {head.error!r}")
+        self.explain = self._explain if head.explains else None
         if self._room_bytes is not None:
             hold_back(self._running.process.pid, self._room_bytes)
 
@@ -117,22 +123,30 @@ class Child:
     def predict(self, inputs: Array) -> Array:
         """One number per row.
 
-        Errors: ``serving.prediction_failed`` with what the model said; ``serving.model_hangs`` when
-        it does not answer in time: its process is then gone.
+        Errors: ``serving.prediction_failed`` with what the model said; ``serving.model_ended``;
+        ``serving.model_hangs`` when it does not answer in time: its process is then gone.
         """
-        self._start_again()
-        rows = np.ascontiguousarray(inputs, dtype="<f8")
-        deadline = time.monotonic() + self._seconds
-        head = msgspec.json.encode({"shape": rows.shape})
-        self._say(struct.pack("<I", len(head)) + head + rows.tobytes(), deadline)
-        said, body = self._hear(deadline)
-        if said.error or said.rows != len(rows):
+        return self._ask("predict", inputs)
+
+    def _explain(self, inputs: Array) -> Array:
+        """What each input adds, by row. Errors: as :meth:`predict`."""
+        return self._ask("explain", inputs)
+
+    def _ask(self, what: str, inputs: Array) -> Array:
+        with self._asking:
+            self._start_again()
+            rows = np.ascontiguousarray(inputs, dtype="<f8")
+            deadline = time.monotonic() + self._seconds
+            head = msgspec.json.encode({"ask": what, "shape": rows.shape})
+            self._say(struct.pack("<I", len(head)) + head + rows.tobytes(), deadline)
+            said, body = self._hear(deadline)
+        if said.error or said.shape[:1] != (len(rows),):
             raise Broken(
                 "serving.prediction_failed",
-                f"The model answered {said.error or f'{said.rows} of {len(rows)} rows'!r}.",
+                f"The model answered {said.error or f'{said.shape} numbers to {len(rows)} rows'!r}.",
                 hint="Compare the model's signature with the rows that were sent.",
             )
-        return np.frombuffer(body, dtype="<f8").astype(np.float64)
+        return np.frombuffer(body, dtype="<f8").astype(np.float64).reshape(said.shape)
 
     def _hear(self, deadline: float) -> tuple[Head, bytes]:
         pipe = self._pipe("stdout")
@@ -143,9 +157,10 @@ class Child:
             head = msgspec.json.decode(self._read(pipe, size, deadline), type=Head)
         except msgspec.MsgspecError as error:
             raise self._gone("said something that is no answer") from error
-        if not 0 <= head.rows <= MOST_ROWS:
+        count = math.prod(head.shape) if head.shape else 0
+        if not 0 <= count <= MOST_NUMBERS or any(length < 0 for length in head.shape):
             raise self._gone("said something that is no answer")
-        return head, self._read(pipe, head.rows * 8, deadline)
+        return head, self._read(pipe, count * 8, deadline)
 
     def _read(self, pipe: int, count: int, deadline: float) -> bytes:
         parts = bytearray()

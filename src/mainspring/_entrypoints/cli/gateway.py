@@ -89,11 +89,11 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _serve(arguments: argparse.Namespace, workspace: Workspace, output: Output) -> int:
-    from mainspring._bootstrap.apart import apart_runtimes
+    from mainspring._bootstrap.apart import places
     from mainspring._bootstrap.folder import SERVING_FOLDER
     from mainspring._bootstrap.online import lookup_of
     from mainspring._bootstrap.tracing import tracer
-    from mainspring._bootstrap.workspace import locate_workspace, runtimes
+    from mainspring._bootstrap.workspace import locate_workspace
     from mainspring._entrypoints.inference.server import GatewaySettings
     from mainspring._entrypoints.inference.server import run as serve
 
@@ -102,7 +102,6 @@ def _serve(arguments: argparse.Namespace, workspace: Workspace, output: Output) 
         return _doors(arguments, locate_workspace(arguments.workspace)[1])
 
     alone = not arguments.siblings
-    known = runtimes(workspace.settings)
     log = arguments.access_log or str(workspace.setting("access_log"))
     settings = GatewaySettings(
         folder=workspace.folder / SERVING_FOLDER,
@@ -116,12 +115,11 @@ def _serve(arguments: argparse.Namespace, workspace: Workspace, output: Output) 
         access_log=Path(log) if log else None,
         tracer=tracer() if workspace.setting("traces") else None,
         reread=reread,
-        apart=apart_runtimes(known, workspace.settings),
     )
     serve(
         settings,
         workspace.objects,
-        known,
+        places(workspace.settings),
         ready=lambda address: _answers(output, address) if alone else None,
         grpc_ready=lambda address: _answers_grpc(output, address) if alone else None,
     )

@@ -10,7 +10,7 @@ import fcntl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,43 +18,41 @@ from mainspring._entrypoints.inference.lanes import DEFAULT_LIMITS, Lane, LaneLi
 from mainspring.core.digest import Digest
 from mainspring.core.errors import Conflict
 from mainspring.ports.objects import Objects
+from mainspring.serving.isolation import Place, Places
 from mainspring.serving.live import LiveEndpoint, live_endpoint
 from mainspring.serving.model import ServedModel, load_model
-from mainspring.serving.ports import Runtime
 from mainspring.serving.routes import read_routes, write_routes
-from mainspring.serving.traffic import Route, RouteTable
+from mainspring.serving.traffic import Route, RouteTable, Variant
 
 _ROUTES_LOCK: Final = "routes.lock"
+_Models = dict[tuple[Digest, Place], ServedModel]
 
 
 class Fleet:
     """Endpoints in service. Changes come from any thread, one at a time; reads never wait.
 
-    ``shared``: other processes serve, and change, the same routes. ``apart``: the runtimes of
-    shadows, whose models then share nothing with those that answer; without it they are the same.
+    ``shared``: other processes serve, and change, the same routes. ``places``: what loads the
+    models, and which of them in processes of their own.
     """
 
     def __init__(
         self,
         folder: Path,
         objects: Objects,
-        runtimes: Mapping[str, Runtime],
+        places: Places,
         limits: LaneLimits = DEFAULT_LIMITS,
         *,
-        apart: Mapping[str, Runtime] | None = None,
         shared: bool = False,
     ) -> None:
         self._limits = limits
         self._shared = shared
         self._folder = folder
         self._objects = objects
-        self._runtimes = runtimes
-        self._apart = apart
+        self._places = places
         self._changing = threading.Lock()
-        self._models: dict[Digest, ServedModel] = {}
-        self._shadows: dict[Digest, ServedModel] = {}
-        self._lanes: dict[Digest, Lane] = {}
-        self._shadow_lanes: dict[Digest, Lane] = {}
+        self._models: _Models = {}
+        self._lanes: dict[ServedModel, Lane] = {}
+        self._shadow_lanes: dict[ServedModel, Lane] = {}
         self.table = RouteTable()
         self.endpoints: Mapping[str, LiveEndpoint] = {}
         self.is_ready = False
@@ -120,17 +118,16 @@ class Fleet:
 
     def lane(self, model: ServedModel) -> Lane:
         """The lane of a model; event loop only."""
-        lane = self._lanes.get(model.digest)
+        lane = self._lanes.get(model)
         if lane is None:
-            lane = self._lanes[model.digest] = Lane(model, self._limits)
+            lane = self._lanes[model] = Lane(model, self._limits)
         return lane
 
     def shadow_lane(self, model: ServedModel) -> Lane:
         """The lane for copies that nobody waits for; event loop only."""
-        lane = self._shadow_lanes.get(model.digest)
+        lane = self._shadow_lanes.get(model)
         if lane is None:
-            lane = Lane(model, self._limits, on_thread=True)
-            self._shadow_lanes[model.digest] = lane
+            lane = self._shadow_lanes[model] = Lane(model, self._limits, on_thread=True)
         return lane
 
     def lanes(self) -> list[Lane]:
@@ -174,43 +171,35 @@ class Fleet:
         self._swap(table, self._load(table))
 
     def _load(self, table: RouteTable) -> _Loaded:
-        models = self._models_of(table.routes, shadows=False)
-        shadows = self._models_of(table.routes, shadows=True)
+        models = {
+            key: self._models.get(key) or self._load_one(*key) for key in self._keys(table.routes)
+        }
         endpoints = {
             name: self.endpoints[name]
             if name in self.endpoints and self.table.routes.get(name) == route
-            else _with_shadows(live_endpoint(name, route, {**shadows, **models}), shadows)
+            else live_endpoint(name, route, {v.name: models[self._key(v)] for v in route.variants})
             for name, route in table.routes.items()
         }
-        return _Loaded(endpoints, models, shadows)
+        return _Loaded(endpoints, models)
 
-    def _models_of(
-        self, routes: Mapping[str, Route], *, shadows: bool
-    ) -> dict[Digest, ServedModel]:
-        if self._apart is None:
-            runtimes, before = self._runtimes, {**self._models, **self._shadows}
-        elif shadows:
-            runtimes, before = self._apart, self._shadows
-        else:
-            runtimes, before = self._runtimes, self._models
-        return {
-            digest: before.get(digest) or load_model(digest, self._objects.get, runtimes)
-            for digest in _digests(routes, shadows=shadows)
-        }
+    def _load_one(self, digest: Digest, place: Place) -> ServedModel:
+        return load_model(digest, self._objects.get, self._places.runtimes(place))
 
     def _swap(self, table: RouteTable, loaded: _Loaded) -> None:
         self.table, self.endpoints = table, loaded.endpoints
-        self._models = {**self._kept(table, self._models, shadows=False), **loaded.models}
-        self._shadows = {**self._kept(table, self._shadows, shadows=True), **loaded.shadows}
-        for lanes, models in ((self._lanes, self._models), (self._shadow_lanes, self._shadows)):
-            for digest in [digest for digest in list(lanes) if digest not in models]:
-                lanes.pop(digest).close()
+        before = self._keys(table.previous)
+        kept = {key: model for key, model in self._models.items() if key in before}
+        self._models = {**kept, **loaded.models}
+        still = set(self._models.values())
+        for lanes in (self._lanes, self._shadow_lanes):
+            for model in [model for model in list(lanes) if model not in still]:
+                lanes.pop(model).close()
 
-    def _kept(
-        self, table: RouteTable, models: dict[Digest, ServedModel], *, shadows: bool
-    ) -> dict[Digest, ServedModel]:
-        before = _digests(table.previous, shadows=shadows)
-        return {digest: model for digest, model in models.items() if digest in before}
+    def _keys(self, routes: Mapping[str, Route]) -> set[tuple[Digest, Place]]:
+        return {self._key(variant) for route in routes.values() for variant in route.variants}
+
+    def _key(self, variant: Variant) -> tuple[Digest, Place]:
+        return variant.model, self._places.place(variant.role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,23 +207,4 @@ class _Loaded:
     """What a table needs in memory."""
 
     endpoints: dict[str, LiveEndpoint]
-    models: dict[Digest, ServedModel]
-    shadows: dict[Digest, ServedModel]
-
-
-def _digests(routes: Mapping[str, Route], *, shadows: bool) -> set[Digest]:
-    return {
-        variant.model
-        for route in routes.values()
-        for variant in route.variants
-        if (variant.role == "shadow") is shadows
-    }
-
-
-def _with_shadows(endpoint: LiveEndpoint, shadows: Mapping[Digest, ServedModel]) -> LiveEndpoint:
-    """The endpoint whose shadows are models of their own, also where one answers elsewhere."""
-    watching = tuple(
-        replace(live, model=shadows[live.variant.model]) if live.variant.role == "shadow" else live
-        for live in endpoint.watching
-    )
-    return replace(endpoint, watching=watching)
+    models: _Models

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from mainspring._bootstrap.apart import apart_runtimes
+from mainspring._bootstrap.apart import places
 from mainspring._bootstrap.folder import SERVING_FOLDER
 from mainspring._bootstrap.online import lookup_of
-from mainspring._bootstrap.workspace import Workspace, open_workspace, runtimes
+from mainspring._bootstrap.workspace import Workspace, open_workspace
 from mainspring._entrypoints._http.asgi import Asgi
 from mainspring._entrypoints._http.doors import Doors, OneToken
 from mainspring._entrypoints.inference.application import Gateway
@@ -70,10 +70,8 @@ def _running(where: str | Path | None, doors: Doors, address: str) -> Iterator[G
 
 @contextmanager
 def _gateway(workspace: Workspace, folder: Path, doors: Doors) -> Iterator[Gateway]:
-    known = runtimes(workspace.settings)
-    apart = apart_runtimes(known, workspace.settings)
-    settings = GatewaySettings(folder, doors=doors, features=lookup_of(workspace), apart=apart)
-    fleet = Fleet(folder, workspace.objects, known, settings.lanes, apart=apart, shared=False)
+    settings = GatewaySettings(folder, doors=doors, features=lookup_of(workspace))
+    fleet = Fleet(folder, workspace.objects, places(workspace.settings), settings.lanes)
     seal_abandoned(folder / RECORDS_FOLDER)
     recorder = Recorder(folder / RECORDS_FOLDER, settings.records)
     core = core_of(settings, fleet, recorder)

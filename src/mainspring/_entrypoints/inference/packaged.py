@@ -12,6 +12,7 @@ from mainspring._entrypoints._http.doors import Doors, OneToken
 from mainspring._entrypoints.inference.server import GatewaySettings, run
 from mainspring.ports.objects import Objects
 from mainspring.serving.client import RECORDS_FOLDER
+from mainspring.serving.isolation import Places
 from mainspring.serving.ports import Runtime
 from mainspring.serving.recorder import SEALED_SUFFIX
 from mainspring.serving.routes import write_routes
@@ -79,7 +80,7 @@ def run_packaged(
         ready(address)
 
     try:
-        run(gateway, objects, runtimes, ready=listening)
+        run(gateway, objects, Places(runtimes), ready=listening)
     finally:
         ended.set()
 

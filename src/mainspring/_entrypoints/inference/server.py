@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ from mainspring.core.errors import Conflict
 from mainspring.features.lookup import FeatureLookup
 from mainspring.ports.objects import Objects
 from mainspring.serving.client import ADDRESS_FILE, CAPACITY_FOLDER, LOCK_FILE, RECORDS_FOLDER
-from mainspring.serving.ports import Runtime
+from mainspring.serving.isolation import Places
 from mainspring.serving.recorder import Recorder, RecorderLimits
 from mainspring.serving.routes import replace_file
 from mainspring.serving.segments import seal_abandoned
@@ -54,7 +54,6 @@ class GatewaySettings:
     without it. ``linger_seconds``: how long it still answers, no longer ready, once told to stop. ``siblings`` is
     where the processes behind the same port find each other; then who started them all holds the
     folder, and says where they answer. ``reread`` gives the doors anew on SIGHUP.
-    ``apart``: the runtimes that shadows are loaded by, in processes of their own.
     """
 
     folder: Path
@@ -72,13 +71,12 @@ class GatewaySettings:
     access_log: Path | None = None
     tracer: Tracer | None = None
     reread: Callable[[], Doors] | None = None
-    apart: Mapping[str, Runtime] | None = None
 
 
 def run(
     settings: GatewaySettings,
     objects: Objects,
-    runtimes: Mapping[str, Runtime],
+    places: Places,
     *,
     ready: Callable[[str], None] | None = None,
     grpc_ready: Callable[[str], None] | None = None,
@@ -94,9 +92,7 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     shared = settings.siblings is not None
     with nullcontext() if shared else alone(folder):
-        fleet = Fleet(
-            folder, objects, runtimes, settings.lanes, apart=settings.apart, shared=shared
-        )
+        fleet = Fleet(folder, objects, places, settings.lanes, shared=shared)
         _run(settings, fleet, ready, grpc_ready)
 
 
