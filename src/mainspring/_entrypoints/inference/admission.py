@@ -2,7 +2,9 @@
 
 Refusing after the body was read and its rows were made costs as much as a cheap model's answer, so
 an overloaded gateway would spend its time on refusals. Here requests wait, unread and in their
-order, until the model's lane has room, for a bounded time and in bounded number.
+order, until the model's lane has room. Who waited long is refused, but so many a second as cost
+little: whoever asks again at once, as if nothing had been said, waits once more instead of making
+everybody else wait.
 """
 
 from __future__ import annotations
@@ -13,15 +15,17 @@ from collections import deque
 from typing import Final
 
 from mainspring._entrypoints.inference.fleet import Fleet
+from mainspring._entrypoints.inference.lanes import Lane
 from mainspring.core.errors import Unavailable
 from mainspring.serving.live import LiveEndpoint
 
-MOST_WAITING: Final = 4096
+# As many as there can be connections: one of HTTP/1.1 has one request under way.
+MOST_WAITING: Final = 16_384
 WAIT_SECONDS: Final = 5.0
-# Room is looked for this often while anybody waits, and so many are let in at a look: their rows
-# are counted only once their bodies are read.
+# A refusal costs a tenth of a millisecond: so many are a twentieth of the time.
+REFUSALS_PER_SECOND: Final = 500.0
 _LOOK_SECONDS: Final = 0.001
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 64
 
 
 class Admission:
@@ -29,45 +33,52 @@ class Admission:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, Line] = {}
 
     async def enter(self, endpoint: str) -> None:
         """Returns when the endpoint's model has room. Errors: ``serving.busy``."""
         line = self._lines.get(endpoint)
-        if line is None and not self._is_filled(endpoint):
+        if line is None and self._room(endpoint):
             return
         if line is None:
-            line = self._lines[endpoint] = _Line()
+            line = self._lines[endpoint] = Line()
             asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, endpoint, line)
         await line.wait()
 
     def is_open(self, endpoint: LiveEndpoint) -> bool:
         """Whether nobody waits in the endpoint's line, and nobody would."""
-        if endpoint.name in self._lines:
-            return False
-        return not self._fleet.lane(endpoint.champion.model).is_filled
+        return endpoint.name not in self._lines and self._lane(endpoint).room > 0
 
-    def _is_filled(self, endpoint: str) -> bool:
+    def _lane(self, endpoint: LiveEndpoint) -> Lane:
+        return self._fleet.lane(endpoint.champion.model)
+
+    def _room(self, endpoint: str) -> int:
         live = self._fleet.endpoints.get(endpoint)
-        return live is not None and self._fleet.lane(live.champion.model).is_filled
+        # Without an endpoint whoever comes in is told so.
+        return _AT_ONCE if live is None else min(_AT_ONCE, self._lane(live).room)
 
-    def _look(self, endpoint: str, line: _Line) -> None:
-        line.let_in(0 if self._is_filled(endpoint) else _AT_ONCE)
+    def _look(self, endpoint: str, line: Line) -> None:
+        line.let_in(self._room(endpoint), time.monotonic())
         if line.is_empty:
             del self._lines[endpoint]
         else:
             asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, endpoint, line)
 
 
-class _Line:
+class Line:
+    """Who waits for one endpoint, in the order they came."""
+
     def __init__(self) -> None:
         self._waiting: deque[tuple[asyncio.Future[bool], float]] = deque()
+        self._refused_at = 0.0
 
     @property
     def is_empty(self) -> bool:
+        """Whether nobody waits."""
         return not self._waiting
 
     async def wait(self) -> None:
+        """Returns when it is one's turn. Errors: ``serving.busy``."""
         if len(self._waiting) >= MOST_WAITING:
             raise _busy()
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -75,17 +86,25 @@ class _Line:
         if not await future:
             raise _busy()
 
-    def let_in(self, count: int) -> None:
-        """Lets the first ones in, and turns away who waited too long; who left is forgotten."""
-        now = time.monotonic()
+    def let_in(self, count: int, now: float) -> None:
+        """Lets the first so many in, however long they waited, then refuses some who waited long.
+
+        Who left meanwhile is forgotten.
+        """
         while self._waiting:
             future, until = self._waiting[0]
-            if not future.done() and until > now and not count:
-                return
-            self._waiting.popleft()
             if not future.done():
-                future.set_result(until > now)
-                count -= until > now
+                if not (count or self._may_refuse(until, now)):
+                    return
+                future.set_result(count > 0)
+                count -= count > 0
+            self._waiting.popleft()
+
+    def _may_refuse(self, until: float, now: float) -> bool:
+        if until > now or now < self._refused_at + 1 / REFUSALS_PER_SECOND:
+            return False
+        self._refused_at = now
+        return True
 
 
 def _busy() -> Unavailable:

@@ -76,6 +76,7 @@ class Lane:
         self._waiting_rows = 0
         self._scheduled = self._running = self._hung = False
         self._few_seconds = self._row_seconds = 0.0
+        self._usual_rows = 1.0
         self._thread: ModelThread | None = None
         self._failures = 0
         self._out_until = 0.0
@@ -95,12 +96,15 @@ class Lane:
         return self._waiting_rows
 
     @property
-    def is_filled(self) -> bool:
-        """Whether enough waits: half of what may, or what the model needs a second for."""
-        rows = self._waiting_rows
-        if 2 * rows >= self._limits.waiting_rows:
-            return True
-        return rows >= _FEW_ROWS and rows * self._row_seconds >= _ENOUGH_SECONDS
+    def room(self) -> int:
+        """How many requests of the usual size may come before enough waits.
+
+        Enough is half of what may wait, or what the model needs a second for.
+        """
+        most = self._limits.waiting_rows / 2
+        if self._row_seconds:
+            most = min(most, max(_FEW_ROWS, _ENOUGH_SECONDS / self._row_seconds))
+        return max(0, int((most - self._waiting_rows) / self._usual_rows))
 
     def submit(self, matrix: Array, *, sole: bool = False) -> asyncio.Future[Scores]:
         """The scores of some encoded rows, later.
@@ -139,6 +143,7 @@ class Lane:
         self.batches += 1
         rows = sum(len(matrix) for matrix, _, _ in batch)
         self.batched_rows += rows
+        self._usual_rows += (rows / len(batch) - self._usual_rows) / 8
         self.batch_sizes[min((rows - 1).bit_length(), BATCH_SIZES)] += 1
         steady = self.model.steady and not self.on_thread
         if not steady or self._expected_seconds(rows) > self._limits.slow_seconds:
