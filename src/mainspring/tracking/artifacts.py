@@ -5,7 +5,6 @@ A path exists only as rows: nothing a client sends becomes a path on disk.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
@@ -16,26 +15,30 @@ from mainspring.core.time import to_micros
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Database, Reader
 from mainspring.ports.objects import Objects
-from mainspring.tracking.limits import bad
+from mainspring.tracking.limits import bad, hidden
 from mainspring.tracking.ports import ArtifactStore
 from mainspring.tracking.types import ArtifactFile
 
 MAX_PATH: Final = 2000
 MAX_DEPTH: Final = 64
-_HIDDEN: Final = frozenset({"Cc", "Cs"})
 
 
 def check_path(path: str, *, root: bool = False) -> str:
     """A path inside the tree. Errors: ``tracking.bad_value`` for anything that could mean another.
 
-    No empty, ``.`` or ``..`` parts, no backslash, no control characters, nothing absolute.
+    No empty, ``.`` or ``..`` parts, no backslash, no control or direction-changing characters, nothing absolute.
     """
     if root and not path:
         return path
     parts = path.split("/")
     plain = all(part not in {"", ".", ".."} and part.strip() == part for part in parts)
-    hidden = any(unicodedata.category(letter) in _HIDDEN for letter in path)
-    if not plain or hidden or "\\" in path or len(path) > MAX_PATH or len(parts) > MAX_DEPTH:
+    if (
+        not plain
+        or any(map(hidden, path))
+        or "\\" in path
+        or len(path) > MAX_PATH
+        or len(parts) > MAX_DEPTH
+    ):
         raise bad(
             f"The artifact path {path[:80]!a}",
             "is not plain names joined by '/'",

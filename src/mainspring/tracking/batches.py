@@ -16,14 +16,16 @@ from mainspring.tracking.limits import (
     MAX_METRICS,
     MAX_PARAM_VALUE,
     MAX_PARAMS,
+    MAX_RUN_NAME,
     MAX_TAG_VALUE,
     MAX_TAGS,
     bad,
     check_key,
+    check_name,
     check_pairs,
     check_text,
 )
-from mainspring.tracking.types import Batch, Point
+from mainspring.tracking.types import NAME_TAG, Batch, Point
 
 _LEAST_INT: Final = -MAX_INT - 1
 
@@ -53,6 +55,9 @@ def check_batch(batch: Batch, *, most_points: int = MAX_METRICS) -> Batch:
     if len(set(keys)) != len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
         raise bad("Duplicate parameter keys", f"have been submitted: {twice[:80]!r}")
+    for key, value in batch.tags:
+        if key == NAME_TAG and value:
+            check_name("a run", value, MAX_RUN_NAME)
     return replace(
         batch,
         points=check_points(batch.points),

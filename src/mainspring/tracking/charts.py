@@ -72,8 +72,14 @@ class Charts:
             steps = [self.store.steps(reader, place, key, span) for place in places]
             shared = set(spread(sorted(set().union(*steps)), most_steps))
             return {
-                place.run_id: self.store.points_at(
-                    reader, place, key, sorted(shared.intersection(own) | set(own[:1] + own[-1:]))
+                place.run_id: thinned(
+                    self.store.points_at(
+                        reader,
+                        place,
+                        key,
+                        sorted(shared.intersection(own) | set(own[:1] + own[-1:])),
+                    ),
+                    most_steps,
                 )
                 for place, own in zip(places, steps, strict=True)
             }
@@ -89,6 +95,13 @@ class Charts:
         return self.database.read(
             lambda reader: self.store.datasets(reader, experiment_ids, MAX_DATASETS)
         )
+
+
+def thinned(points: list[Point], most: int) -> list[Point]:
+    """The points, evenly spread where a step has many of them, as when all were logged at step 0."""
+    if len(points) <= most + 2:  # a run's first and last may come on top
+        return points
+    return [points[at] for at in spread(range(len(points)), most)]
 
 
 def spread(steps: Sequence[int], most: int) -> list[int]:

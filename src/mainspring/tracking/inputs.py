@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mainspring.core.events import Ref, ref
-from mainspring.tracking.limits import DATASET_LIMITS, MAX_METRICS, bad, check_text
+from mainspring.tracking.limits import DATASET_LIMITS, MAX_METRICS, bad, check_shown, check_text
 from mainspring.tracking.types import Dataset, DatasetInput
 
 MAX_TAG_KEY = 255
@@ -21,6 +21,7 @@ def check_datasets(inputs: Sequence[DatasetInput]) -> None:
             text = check_text(f"A dataset's {field}", getattr(entry.dataset, field))
             if len(text) > limit:
                 raise bad(f"'{field}'", f"exceeds the maximum length of {limit} characters")
+        check_shown("A dataset's name", entry.dataset.name)
         if not entry.dataset.name or not entry.dataset.digest:
             raise bad("A dataset", "needs a name and a digest")
         for key, value in entry.tags.items():

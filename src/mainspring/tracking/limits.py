@@ -80,12 +80,18 @@ def check_name(what: str, name: str, limit: int) -> str:
     """
     if not name or len(name) > limit:
         raise bad(f"The name of {what}", f"has {len(name)} characters, 1 to {limit} are allowed")
-    if any(_hidden(letter) for letter in name):
-        raise bad(f"The name of {what}", "holds control or direction-changing characters")
-    return name
+    return check_shown(f"The name of {what}", name)
 
 
-def _hidden(letter: str) -> bool:
+def check_shown(what: str, text: str) -> str:
+    """Text of one line that pages and terminals show. Errors: ``tracking.bad_value``."""
+    if any(hidden(letter) for letter in text):
+        raise bad(what, "holds control or direction-changing characters")
+    return text
+
+
+def hidden(letter: str) -> bool:
+    """Whether a letter controls what is shown, or half of one."""
     kind = unicodedata.category(letter)
     return kind in {"Cc", "Cs"} or "\u202a" <= letter <= "\u202e" or "\u2066" <= letter <= "\u2069"
 

@@ -64,6 +64,8 @@ class LoggedModels:
         if any(letter in name for letter in "/:.%\"'"):
             raise bad(f"The model name {name!r}", "holds one of / : . % \" '")
         check_text("The model type", model_type)
+        if run_id:
+            check_run_id(run_id)
         now_ms = to_micros(self.clock.now()) // 1000
         model_id = check_run_id(model_id) if model_id else f"m-{new_id()}"
         pairs = (
@@ -144,10 +146,12 @@ class LoggedModels:
         return self._change(model_id, params=pairs)
 
     def delete(self, model_id: str, *, actor: Actor | None = None) -> None:
-        """Takes a model out of sight. Errors: ``tracking.model_not_found``."""
+        """Takes a model out of sight; one that is stays. Errors: ``tracking.model_not_found``."""
 
         def work(tx: Transaction) -> None:
-            model = need_model(self.store, tx, model_id)
+            model = self.store.find(tx, model_id) or need_model(self.store, tx, model_id)
+            if model.state == "deleted":
+                return
             self.store.save(tx, replace(model, state="deleted"))
             tx.announce(
                 Fact(kind=events.MODEL_DELETED, subject=ref("logged-model", model_id), actor=actor)

@@ -32,7 +32,7 @@ from mainspring.tracking.limits import (
     check_key,
     check_name,
     check_pairs,
-    check_text,
+    check_shown,
 )
 from mainspring.tracking.lookup import need_experiment, need_place
 from mainspring.tracking.ports import ExperimentStore, Place, RunQuery, RunStore
@@ -111,7 +111,7 @@ class Runs:
                 f"but with different values (run_name='{name[:80]}', tag='{named[:80]}')",
             )
         name = check_name("a run", name or named or run_name(), MAX_RUN_NAME)
-        check_text("The user", user)
+        check_shown("The user", user)
         start = self._now_ms() if start_ms is None else check_integer("start_time", start_ms)
         identifier = run_id or RunId(new_id())
         tags = {**checked, NAME_TAG: name}
@@ -187,10 +187,15 @@ class Runs:
         return self.database.submit(work)
 
     def delete(self, run_id: str, *, actor: Actor | None = None) -> None:
-        """Takes a run out of sight. Errors: ``tracking.run_not_found``, ``tracking.run_deleted``."""
+        """Takes a run out of sight; one that is out of sight stays there.
+
+        Errors: ``tracking.run_not_found``.
+        """
 
         def work(tx: Transaction) -> None:
-            place = need_place(self.store, tx, run_id, live=True)
+            place = need_place(self.store, tx, run_id)
+            if place.state == "deleted":
+                return  # a client that lost the answer asks again
             run = self._run(tx, place, whole=False)
             self.store.save(tx, place, replace(run, state="deleted"), run)
             self._announce(tx, events.RUN_DELETED, place.run_id, actor)
@@ -198,16 +203,16 @@ class Runs:
         self.database.write(work)
 
     def restore(self, run_id: str, *, actor: Actor | None = None) -> None:
-        """Brings a deleted run back.
+        """Brings a deleted run back; one that is not deleted stays as it is.
 
-        Errors: ``tracking.run_active``, ``tracking.experiment_deleted`` when its experiment is.
+        Errors: ``tracking.run_not_found``, ``tracking.experiment_deleted`` when its experiment is.
         """
 
         def work(tx: Transaction) -> None:
             place = need_place(self.store, tx, run_id)
             need_experiment(self.experiments, tx, str(place.experiment), live=True)
             if place.state == "active":
-                raise bad(f"The run {run_id} must be in the 'deleted' state", "it is active")
+                return
             run = self._run(tx, place, whole=False)
             self.store.save(tx, place, replace(run, state="active"), run)
             self._announce(tx, events.RUN_RESTORED, place.run_id, actor)

@@ -101,3 +101,20 @@ def test_foreign_locations_are_not_followed(wire: Wire) -> None:
     assert wire.refused(f"artifacts/list?run_id={run_id}", method="GET")[0] == 400
     answer = wire.http.get("/get-artifact", params={"run_id": run_id, "path": "passwd"})
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("name", ["a%E2%80%AEb", "a%E2%81%A6b", "a%1Bb", "a%00b", "a%0Ab"])
+def test_names_that_show_as_others_are_refused(wire: Wire, name: str) -> None:
+    """Letters that turn the text around or control a terminal are in no file's name."""
+    answer = wire.http.put(f"/api/2.0/mlflow-artifacts/artifacts/{name}", content=b"x")
+    assert answer.status_code == 400
+    assert answer.json()["error_code"] == "INVALID_PARAMETER_VALUE"
+
+
+def test_a_dataset_has_a_name_that_can_be_shown(wire: Wire) -> None:
+    """A dataset's name is refused like any other; its source may hold what it likes."""
+    run_id = wire.new_run()
+    dataset = {"name": "a\u202eb", "digest": "d", "source_type": "s", "source": "x"}
+    fields = {"run_id": run_id, "datasets": [{"dataset": dataset}]}
+    assert wire.refused("runs/log-inputs", fields) == (400, "INVALID_PARAMETER_VALUE")
+    assert "dataset_inputs" not in wire.run(run_id).get("inputs", {})

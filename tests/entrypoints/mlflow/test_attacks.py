@@ -59,6 +59,10 @@ NAMED: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ("POST", f"{V2}/runs/log-metric", {"value": 1, "timestamp": 1}, "key"),
     ("POST", f"{V2}/runs/log-parameter", {"value": "1"}, "key"),
     ("POST", f"{V2}/runs/set-tag", {"value": "1"}, "key"),
+    ("POST", f"{V2}/runs/create", {"experiment_id": "0"}, "user_id"),
+    ("POST", f"{V2}/runs/set-tag", {"key": "mlflow.runName"}, "value"),
+    ("POST", f"{V2}/runs/update", {}, "run_name"),
+    ("POST", f"{V2}/experiments/update", {"experiment_id": "0"}, "new_name"),
     ("POST", f"{V2}/registered-models/create", {}, "name"),
     ("POST", f"{V2}/logged-models", {"experiment_id": "0"}, "name"),
     ("PATCH", f"{V2}/traces/TRACE/tags", {"value": "1"}, "key"),
@@ -84,13 +88,18 @@ def own(
 
 
 def best(call: Any) -> tuple[httpx.Response, float]:
-    """The answer, and the shortest of three times: the machine may be busy once."""
-    seconds = []
-    for _ in range(3):
+    """The answer, and the shortest of up to ten times: others may keep the machine busy.
+
+    What takes long by itself does so each time; so the first that is short enough decides.
+    """
+    shortest = float("inf")
+    for _ in range(10):
         started = time.perf_counter()
         answer = call()
-        seconds.append(time.perf_counter() - started)
-    return answer, min(seconds)
+        shortest = min(shortest, time.perf_counter() - started)
+        if shortest < SECONDS:
+            break
+    return answer, shortest
 
 
 def state(wire: Wire) -> list[Any]:
@@ -118,6 +127,8 @@ def refused_at_once(
 @pytest.mark.parametrize(
     "text",
     [
+        "tags.`a\0b` = 'x'",
+        "tags.\"a\0b\" = 'x'",
         CLAUSES,
         "(" * 100_000,
         ")" * 100_000,

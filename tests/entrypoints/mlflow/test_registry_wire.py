@@ -137,3 +137,18 @@ def test_names_come_once(wire: Wire, name: str) -> None:
         400,
         "RESOURCE_ALREADY_EXISTS",
     )
+
+
+def test_the_alias_latest_is_the_newest_version(wire: Wire) -> None:
+    """Clients load ``NAME@latest``, prompts above all; nobody can set that alias."""
+    name = new_id()
+    wire.post("registered-models/create", name=name)
+    asked = f"registered-models/alias?name={name}&alias=latest"
+    assert wire.refused(asked, method="GET") == (404, "RESOURCE_DOES_NOT_EXIST")
+    for _ in range(2):
+        wire.post("model-versions/create", name=name, source="s3://b/m")
+    for alias in ("latest", "Latest"):
+        found = wire.get("registered-models/alias", name=name, alias=alias)["model_version"]
+        assert found["version"] == "2"
+    fields = {"name": name, "alias": "latest", "version": "1"}
+    assert wire.refused("registered-models/alias", fields) == (400, "INVALID_PARAMETER_VALUE")

@@ -228,3 +228,65 @@ def test_datasets_to_choose_from(wire: Wire) -> None:
     same = {"experiment_id": made, "name": "d", "digest": "x"}
     assert found == [{**same, "context": "test"}, {**same, "context": "train"}]
     assert wire.refused("experiments/search-datasets", {})[0] == 400
+
+
+def test_what_is_gone_or_back_already_is_no_error(wire: Wire) -> None:
+    """A client that lost the answer to a deletion or restoration asks again, and is told it is so."""
+    run_id = wire.new_run()
+    for path, state in (("runs/delete", "deleted"), ("runs/restore", "active")):
+        for _ in range(2):
+            wire.post(path, run_id=run_id)
+        assert wire.run(run_id)["info"]["lifecycle_stage"] == state
+    model = wire.post("logged-models", experiment_id="0")["model"]["info"]["model_id"]
+    for _ in range(2):
+        wire.call("DELETE", f"logged-models/{model}")
+    for path, fields in (
+        ("runs/delete", {"run_id": "nope"}),
+        ("runs/restore", {"run_id": "nope"}),
+    ):
+        assert wire.refused(path, fields) == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert wire.refused("logged-models/m-nope", {}, "DELETE") == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_what_is_no_experiment_number_or_name_is_told(wire: Wire) -> None:
+    """A name where a number belongs is refused, never an empty result; so is a new name of nothing."""
+    bad = (400, "INVALID_PARAMETER_VALUE")
+    assert wire.refused("experiments/get?experiment_id=abc", method="GET") == bad
+    assert wire.refused("experiments/restore", {"experiment_id": "abc"}) == bad
+    assert wire.refused("runs/search", {"experiment_ids": ["abc"]}) == bad
+    assert wire.refused("runs/create", {"experiment_id": "abc"}) == bad
+    for name in ({}, {"new_name": ""}):
+        assert wire.refused("experiments/update", {"experiment_id": "0", **name}) == bad
+    missing = (404, "RESOURCE_DOES_NOT_EXIST")
+    assert wire.refused("experiments/get?experiment_id=99999999", method="GET") == missing
+
+
+def test_a_page_of_no_points_is_refused(wire: Wire) -> None:
+    """A limit below one is an error, as with the reference, not a page of one."""
+    run_id = wire.new_run()
+    for limit in (0, -1):
+        path = f"metrics/get-history?run_id={run_id}&metric_key=m&max_results={limit}"
+        assert wire.refused(path, method="GET") == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_a_chart_of_points_that_share_a_step_is_thinned_too(wire: Wire) -> None:
+    """A loop that never counts logs all its points at step 0: a chart is no larger for that."""
+    run_id = wire.new_run()
+    points = [{"key": "m", "value": n, "timestamp": n, "step": 0} for n in range(1000)]
+    wire.post("runs/log-batch", run_id=run_id, metrics=points)
+    asked = {"run_ids": run_id, "metric_key": "m", "max_results": 100}
+    found = wire.get("metrics/get-history-bulk-interval", **asked)["metrics"]
+    values = [point["value"] for point in found]
+    assert len(values) == 100
+    assert (values[0], values[-1]) == (0.0, 999.0)
+
+
+def test_a_model_has_each_parameter_once(wire: Wire) -> None:
+    """Two values for one parameter are refused as a whole, not one of them kept."""
+    twice = [{"key": "p", "value": "1"}, {"key": "p", "value": "2"}]
+    bad = (400, "INVALID_PARAMETER_VALUE")
+    assert wire.refused("logged-models", {"experiment_id": "0", "params": twice}) == bad
+    made = wire.post("logged-models", experiment_id="0", params=[twice[0], twice[0]])["model"]
+    path = f"logged-models/{made['info']['model_id']}"
+    assert wire.refused(f"{path}/params", {"params": [{"key": "q", "value": "1"}, *twice]}) == bad
+    assert wire.get(path)["model"]["data"]["params"] == [twice[0]]

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import msgspec
 
 from mainspring._entrypoints._http import Request, Response, Route
-from mainspring._entrypoints.mlflow.reading import Pair, body, either, need, pairs, query, view_of
+from mainspring._entrypoints.mlflow.reading import (
+    Pair,
+    body,
+    either,
+    experiment_number,
+    need,
+    pairs,
+    query,
+    view_of,
+)
 from mainspring._entrypoints.mlflow.routing import EXPERIMENTS_READ, EXPERIMENTS_WRITE, both
 from mainspring._entrypoints.mlflow.writing import answer, empty, experiment
 from mainspring.core.errors import Invalid
@@ -31,9 +40,7 @@ class _One(msgspec.Struct):
 
     @property
     def id(self) -> str:
-        return need(
-            None if self.experiment_id is None else str(self.experiment_id), "experiment_id"
-        )
+        return experiment_number(self.experiment_id)
 
 
 class _Search(msgspec.Struct):
@@ -116,8 +123,8 @@ class ExperimentRoutes:
 
     def update(self, request: Request) -> Response:
         asked = body(request, _One)
-        if asked.new_name:
-            self.experiments.rename(asked.id, asked.new_name, actor=request.actor)
+        name = need(asked.new_name, "new_name")
+        self.experiments.rename(asked.id, name, actor=request.actor)
         return empty()
 
     def set_tag(self, request: Request) -> Response:

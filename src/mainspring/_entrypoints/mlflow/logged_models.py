@@ -9,7 +9,14 @@ import msgspec
 
 from mainspring._entrypoints._http import Request, Response, Route
 from mainspring._entrypoints.mlflow.artifacts import listing
-from mainspring._entrypoints.mlflow.reading import Pair, body, need, pairs, query
+from mainspring._entrypoints.mlflow.reading import (
+    Pair,
+    body,
+    need,
+    once,
+    pairs,
+    query,
+)
 from mainspring._entrypoints.mlflow.routing import RUNS_READ, RUNS_WRITE, both
 from mainspring._entrypoints.mlflow.writing import answer, empty, logged_model
 from mainspring.core.errors import Invalid
@@ -93,7 +100,7 @@ class LoggedModelRoutes:
             name=asked.name or "",
             model_type=asked.model_type or "",
             run_id=asked.source_run_id or "",
-            params=dict(pairs(asked.params)),
+            params=once(asked.params),
             tags=dict(pairs(asked.tags)),
             actor=request.actor,
         )
@@ -124,7 +131,7 @@ class LoggedModelRoutes:
         return empty()
 
     def log_params(self, request: Request) -> Response:
-        params = dict(pairs(body(request, _Tags).params))
+        params = once(body(request, _Tags).params)
         self.tracking.models.log_params(request.params["model_id"], params)
         return empty()
 

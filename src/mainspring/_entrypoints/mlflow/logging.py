@@ -188,6 +188,11 @@ class LoggingRoutes:
         asked = query(request, _History)
         run_id, key = asked.id, need(asked.metric_key, "metric_key")
         limit = asked.max_results
+        if limit is not None and limit < 1:
+            raise Invalid(
+                "http.bad_limit",
+                f"Invalid value {limit} for parameter 'max_results' supplied: it must be positive.",
+            )
         most = MAX_POINTS if limit is None else min(limit, MAX_PAGE)
         found, token = self.runs.columns(run_id, key, limit=most, token=asked.page_token)
         if limit is None and token:

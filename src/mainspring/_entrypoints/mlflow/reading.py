@@ -52,6 +52,29 @@ def need(value: str | None, name: str) -> str:
     return value
 
 
+def experiment_number(value: str | int | None) -> str:
+    """The identifier of an experiment, which is a number on this wire."""
+    text = need(None if value is None else str(value), "experiment_id")
+    if not (text.isascii() and text.isdigit()):
+        raise Invalid(
+            "http.bad_experiment_id",
+            f"Invalid experiment ID '{text[:40]}'. Experiment ID must be a valid integer.",
+            hint="Look for it by name.",
+        )
+    return text
+
+
+def once(found: Sequence[Pair] | None) -> dict[str, str]:
+    """Keys and values, each key with one value."""
+    values: dict[str, str] = {}
+    for key, value in pairs(found):
+        if values.setdefault(key, value) != value:
+            raise Invalid(
+                "http.given_twice", f"Duplicate parameter keys have been submitted: {key[:80]!r}."
+            )
+    return values
+
+
 @lru_cache(maxsize=128)
 def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, strict=False)

@@ -176,7 +176,9 @@ class RegisteredModelRoutes:
     def by_alias(self, request: Request) -> Response:
         asked = query(request, _One)
         name, alias = need(asked.name, "name"), need(asked.alias, "alias")
-        found = self.registry.aliases.resolve(f"{name}@{alias}")
+        # Clients ask so for the newest version: load_prompt("prompts:/NAME@latest"), for one.
+        newest = alias.lower() == "latest"
+        found = self.registry.aliases.resolve(name if newest else f"{name}@{alias}")
         return answer({"model_version": version_json(found)})
 
     # -- inside ---------------------------------------------------------------------------------

@@ -10,7 +10,16 @@ import msgspec
 
 from mainspring._entrypoints._http import Request, Response, Route
 from mainspring._entrypoints._http.futures import then
-from mainspring._entrypoints.mlflow.reading import Pair, body, either, need, pairs, query, view_of
+from mainspring._entrypoints.mlflow.reading import (
+    Pair,
+    body,
+    either,
+    experiment_number,
+    need,
+    pairs,
+    query,
+    view_of,
+)
 from mainspring._entrypoints.mlflow.routing import RUNS_READ, RUNS_WRITE, both
 from mainspring._entrypoints.mlflow.writing import answer, empty, run_info, whole_run
 from mainspring.core.errors import Invalid
@@ -81,9 +90,8 @@ class RunRoutes:
 
     def create(self, request: Request) -> Future[Response]:
         asked = body(request, _Create)
-        experiment_id = None if asked.experiment_id is None else str(asked.experiment_id)
         future = self.runs.begin(
-            need(experiment_id, "experiment_id"),
+            experiment_number(asked.experiment_id),
             name=asked.run_name or "",
             user=asked.user_id or "",
             start_ms=asked.start_time,
@@ -122,7 +130,7 @@ class RunRoutes:
     def search(self, request: Request) -> Response:
         asked = either(request, _Search)
         page = self.runs.search(
-            asked.experiment_ids or (),
+            [experiment_number(one) for one in asked.experiment_ids or ()],
             asked.filter or "",
             order_by=asked.order_by or (),
             view=view_of(asked.run_view_type),

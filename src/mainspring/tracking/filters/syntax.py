@@ -109,7 +109,7 @@ class Cursor:
         """The next key."""
         token = self.take()
         if token.kind == "quoted":
-            return Name("", unquote(token.text))
+            return Name("", storable(unquote(token.text)))
         if token.kind != "word":
             raise bad_filter(
                 f"has {token.text[:40]!r} where a key was expected",
@@ -124,7 +124,7 @@ class Cursor:
         after = self._tokens[self._at]
         if after.kind in {"quoted", "string"} and after.start == token.end:
             self._at += 1
-            return unquote(after.text)
+            return storable(unquote(after.text))
         return ""
 
     def operator(self) -> Op:
