@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mainspring._entrypoints.cli import build_parser
 from mainspring._entrypoints.cli.commands import COMMANDS
-from mainspring._entrypoints.cli.completion import below
+from mainspring._entrypoints.cli.parser import below
 
 TARGET = Path(__file__).parents[1] / "docs" / "reference" / "commands.md"
 HEAD = """\

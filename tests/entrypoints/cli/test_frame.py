@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from mainspring._entrypoints.cli import build_parser
 from mainspring._entrypoints.cli.commands import COMMANDS
-from mainspring._entrypoints.cli.completion import below
+from mainspring._entrypoints.cli.examples import EXAMPLES
+from mainspring._entrypoints.cli.parser import below
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "src" / "mainspring" / "_entrypoints" / "cli"
@@ -65,6 +67,41 @@ def test_help_of_every_verb(cli, noun, verb):
     options = {name for action in parser._actions for name in action.option_strings}
     assert "--json" in options or (noun, verb) == ("audit", "export")
     assert (parser.description or "")[:1].isupper()
+
+
+@pytest.mark.parametrize("words", [(noun,) for noun in COMMANDS] + list(verbs()), ids=" ".join)
+def test_help_shows_what_to_type(words):
+    """Every noun and verb has an example, no line is wider than a page, every argument is told."""
+    parser = build_parser(words[0])
+    for word in words:
+        parser = below(parser)[word]
+    lines = (parser.description or "").splitlines()
+    assert any("mainspring " in line for line in lines if line != lines[0])
+    assert max(map(len, lines)) <= 110
+    assert all(action.help for action in parser._actions if not below(parser)), words
+
+
+@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+def test_an_example_can_be_typed(line):
+    """What help says can be typed is what the command takes."""
+    words = shlex.split(line)
+    noun = words[2] if words[0].startswith("--") else words[0]
+    assert build_parser(noun).parse_args(words).run
+
+
+def test_wrong_use_shows_right_use(cli):
+    """Who leaves an argument out is shown a whole command."""
+    assert "Such as: mainspring run train\n" in cli("run").err
+    assert "Such as: mainspring models show returns@champion\n" in cli("models", "show").err
+
+
+def test_a_hint_names_the_workspace_that_was_named(ingested, cli, tmp_path, monkeypatch):
+    """What a command says to type next works where the command was typed."""
+    monkeypatch.chdir(tmp_path)
+    named = cli("--workspace", str(ingested), "executions", "ls").err
+    assert f"mainspring --workspace {ingested} run train" in named
+    monkeypatch.chdir(ingested)
+    assert "No execution yet: mainspring run train" in cli("executions", "ls").err
 
 
 def test_wrong_use_ends_with_two_and_the_next_step(cli):

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from mainspring import __version__
 from mainspring._entrypoints.cli.commands import COMMANDS, DESCRIPTION, overview
+from mainspring._entrypoints.cli.examples import tell
 from mainspring._entrypoints.cli.output import Output, report_error
-from mainspring._entrypoints.cli.parser import Parser
+from mainspring._entrypoints.cli.parser import Parser, below
 from mainspring.core.errors import Conflict, Denied, Invalid, MainspringError, Unavailable
 from mainspring.core.names import did_you_mean
 
@@ -36,6 +37,9 @@ def build_parser(noun: str | None) -> argparse.ArgumentParser:
             noun, help=told, description=f"{told[:1].upper()}{told[1:]}.\n\n{_more(module.__doc__)}"
         )
         module.add(command, noun) if COMMANDS[noun].shared else module.add(command)
+        tell(command, noun)
+        for name, verb in below(command).items():
+            tell(verb, f"{noun} {name}")
     return parser
 
 

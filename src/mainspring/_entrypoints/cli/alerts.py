@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     ls.add_argument("--all", action="store_true", help="closed ones too")
     ls.add_argument("--limit", type=count, default=100, metavar="N", help="most rows (100)")
     ack = verb(among, "ack", run_ack, "say that an alert was seen")
-    ack.add_argument("alert", type=count, metavar="ID")
+    ack.add_argument("alert", type=count, metavar="ID", help="its number in 'alerts ls'")
 
 
 def run_ls(arguments: argparse.Namespace, output: Output) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from mainspring._entrypoints.cli.output import Output
-from mainspring._entrypoints.cli.parser import common
+from mainspring._entrypoints.cli.parser import below, common
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -51,14 +51,6 @@ def every_word() -> Iterator[Word]:
         for verb, inner in below(parser).items():
             yield Word(noun, verb, (inner.description or "").partition("\n")[0].rstrip("."))
             yield from _options(f"{noun} {verb}", inner)
-
-
-def below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The parsers of the words that may follow."""
-    for action in parser._actions:  # noqa: SLF001 - argparse tells of its parsers nowhere else
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            return dict(action.choices)
-    return {}
 
 
 def _options(after: str, parser: argparse.ArgumentParser) -> Iterator[Word]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.opening import command, opened
 from mainspring._entrypoints.cli.output import FAILED, Output, cell
 from mainspring._entrypoints.cli.parser import count, split_version, verb, verbs, version_number
 from mainspring.core.errors import Invalid, NotFound
@@ -32,7 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     among = verbs(parser)
     verb(among, "ls", run_ls, "the datasets, declared and stored")
     show = verb(among, "show", run_show, "a dataset version: columns, rows, checks, first rows")
-    show.add_argument("dataset", metavar="DATASET[@VERSION]")
+    show.add_argument(
+        "dataset", metavar="DATASET[@VERSION]", help="its name; the newest unless told"
+    )
     show.add_argument("--rows", type=int, default=5, metavar="N", help="rows to show (5)")
     ingest = verb(
         among,
@@ -54,13 +56,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("dataset", nargs="*", metavar="DATASET", help="all of the project if none")
     diff = verb(among, "diff", run_diff, "how two versions differ, row by row")
-    diff.add_argument("dataset", metavar="DATASET")
-    diff.add_argument("before", type=version_number, metavar="VERSION")
-    diff.add_argument("after", type=version_number, metavar="VERSION", nargs="?")
+    diff.add_argument("dataset", metavar="DATASET", help="its name")
+    diff.add_argument("before", type=version_number, metavar="VERSION", help="the older one")
+    diff.add_argument(
+        "after", type=version_number, metavar="VERSION", nargs="?", help="the newer one; the newest"
+    )
     log = verb(among, "log", run_log, "every version of a dataset, newest first")
-    log.add_argument("dataset", metavar="DATASET")
+    log.add_argument("dataset", metavar="DATASET", help="its name")
     aside = verb(among, "quarantine", run_quarantine, "rows that were set aside, and why")
-    aside.add_argument("dataset", metavar="DATASET[@VERSION]")
+    aside.add_argument(
+        "dataset", metavar="DATASET[@VERSION]", help="its name; the newest unless told"
+    )
     aside.add_argument("--limit", type=count, default=20, metavar="N", help="most rows (20)")
 
 
@@ -97,7 +103,7 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
         ],
     )
     if any(row["version"] is None for row in rows):
-        output.note("Not ingested yet: mainspring data ingest")
+        output.note(f"Not ingested yet: {command(arguments, 'data ingest')}")
     return 0
 
 

@@ -72,9 +72,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         output.document({"ok": not wrong, "findings": [one._asdict() for one in findings]})
         return FAILED if wrong else 0
     for one in findings:
-        output.paragraph(f"{_MARKS[one.severity]} {one.subject}: {one.found}")
+        output.fields([(_MARKS[one.severity], f"{one.subject}: {one.found}")])
         if one.todo:
-            output.paragraph(one.todo, indent="        ")
+            output.fields([(" " * _MARK_WIDTH, one.todo)])
     output.line()
     if wrong or warned:
         output.line(f"{wrong} wrong, {warned} to look at.")
@@ -83,11 +83,12 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     return FAILED if wrong else 0
 
 
+_MARK_WIDTH: Final = len("warning")
 _MARKS: Final[dict[Severity, str]] = {
-    "ok": "ok     ",
-    "info": "-      ",
-    "warning": "warning",
-    "wrong": "WRONG  ",
+    "ok": "ok".ljust(_MARK_WIDTH),
+    "info": "-".ljust(_MARK_WIDTH),
+    "warning": "warning".ljust(_MARK_WIDTH),
+    "wrong": "WRONG".ljust(_MARK_WIDTH),
 }
 
 
@@ -281,7 +282,7 @@ def _record(workspace: Workspace) -> Iterator[Finding]:
         return
     report = recorded(workspace, verify)
     if report.flaw is None:
-        yield Finding("ok", "record", f"{report.events:,} events, chain unbroken")
+        yield Finding("ok", "record", f"events: {report.events:,}, chain unbroken")
     else:
         yield Finding(
             "wrong",
@@ -312,12 +313,12 @@ def _gateway(workspace: Workspace) -> Iterator[Finding]:
 
     table, address = routes(workspace.folder)
     if address is not None:
-        yield Finding("ok", "gateway", f"answers at {address}, {len(table.routes)} endpoints")
+        yield Finding("ok", "gateway", f"answers at {address}, endpoints: {len(table.routes)}")
     elif table.routes:
         yield Finding(
             "warning",
             "gateway",
-            f"not running, and {len(table.routes)} endpoints are deployed",
+            f"not running, and deployed are: {', '.join(table.routes)}",
             "Start it with 'mainspring gateway'.",
         )
     else:

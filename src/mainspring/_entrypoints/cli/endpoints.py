@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from mainspring._entrypoints.cli import traffic
-from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.opening import command, opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import verb, verbs
 
@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     among = verbs(parser)
     verb(among, "ls", run_ls, "the endpoints and who answers each")
     show = verb(among, "show", run_show, "one endpoint: its variants and their parts")
-    show.add_argument("endpoint", metavar="ENDPOINT")
+    show.add_argument("endpoint", metavar="ENDPOINT", help="its name")
     deploy = verb(
         among,
         "deploy",
@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     deploy.add_argument("--endpoint", metavar="NAME", help="which endpoint; named as the model")
     traffic.add(among, run_show)
     stop = verb(among, "stop", run_stop, "take an endpoint out of service")
-    stop.add_argument("endpoint", metavar="ENDPOINT")
+    stop.add_argument("endpoint", metavar="ENDPOINT", help="its name")
 
 
 def run_ls(arguments: argparse.Namespace, output: Output) -> int:
@@ -56,7 +56,7 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
         ],
     )
     if not table.routes:
-        output.note("Nothing is deployed.")
+        output.note(f"Nothing is deployed yet: {command(arguments, 'endpoints deploy MODEL')}")
     output.note(f"The gateway answers at {address}." if address else "The gateway is not running.")
     return 0
 
@@ -97,11 +97,15 @@ def run_deploy(arguments: argparse.Namespace, output: Output) -> int:
     output.line(f"{found.endpoint} {state} by version {found.version}.")
     if not found.champion:
         output.note(
-            f"The alias champion points elsewhere; 'mainspring models promote {found.address}' "
+            f"The alias champion points elsewhere; "
+            f"'{command(arguments, f'models promote {found.address}')}' "
             "makes it the champion for good."
         )
     if found.url is None:
-        output.note("The gateway is not running; it serves this when it starts: mainspring gateway")
+        output.note(
+            "The gateway is not running; it serves this when it starts: "
+            f"{command(arguments, 'gateway')}"
+        )
     return 0
 
 

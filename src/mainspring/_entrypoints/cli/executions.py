@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.opening import command, opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import count, verb, verbs
 
@@ -31,7 +31,7 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
         [(e.id, e.pipeline, e.state, e.started, e.ended, e.error) for e in found],
     )
     if not found:
-        output.note("No execution yet.")
+        output.note(f"No execution yet: {command(arguments, 'run train')}")
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.opening import command, opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import count, pair, verb, verbs
 from mainspring._entrypoints.cli.run_words import moment_of, status_word
@@ -31,21 +31,21 @@ def add(parser: argparse.ArgumentParser) -> None:
     ls.add_argument("--deleted", action="store_true", help="deleted ones instead of live ones")
     ls.add_argument("--limit", type=count, default=100, metavar="N", help="most rows (100)")
     show = verb(among, "show", run_show, "one experiment: its note, its tags, its newest runs")
-    show.add_argument("name", metavar=_NAME)
+    show.add_argument("name", metavar=_NAME, help="its name or id")
     create = verb(among, "create", run_create, "a new experiment")
-    create.add_argument("name", metavar="NAME")
+    create.add_argument("name", metavar="NAME", help="its name")
     rename = verb(among, "rename", run_rename, "another name for an experiment")
-    rename.add_argument("name", metavar=_NAME)
-    rename.add_argument("new", metavar="NEW")
+    rename.add_argument("name", metavar=_NAME, help="its name or id")
+    rename.add_argument("new", metavar="NEW", help="its new name")
     tag = verb(among, "tag", run_tag, "set tags of an experiment, or its note: note=TEXT")
-    tag.add_argument("name", metavar=_NAME)
-    tag.add_argument("tags", type=pair, nargs="+", metavar="KEY=VALUE")
+    tag.add_argument("name", metavar=_NAME, help="its name or id")
+    tag.add_argument("tags", type=pair, nargs="+", metavar="KEY=VALUE", help="a tag and its text")
     for word, told in (
         ("delete", "take an experiment and its runs out of sight"),
         ("restore", "bring a deleted experiment and its runs back"),
     ):
         move = verb(among, word, run_move, told)
-        move.add_argument("name", metavar=_NAME)
+        move.add_argument("name", metavar=_NAME, help="its name or id")
 
 
 def run_ls(arguments: argparse.Namespace, output: Output) -> int:
@@ -143,7 +143,7 @@ def run_move(arguments: argparse.Namespace, output: Output) -> int:
             experiments.restore(found.id, actor=workspace.actor)
         after = experiments.get(found.id)
     if arguments.verb == "delete":
-        output.note(f"Undo it with: mainspring experiments restore {after.name!r}")
+        output.note(f"Undo it with: {command(arguments, f'experiments restore {after.name!r}')}")
         return _tell(output, after, f"{after.name} and its runs are out of sight.")
     return _tell(output, after, f"{after.name} and its runs are back.")
 

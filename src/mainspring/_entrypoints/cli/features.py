@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mainspring._entrypoints.cli import materialize
-from mainspring._entrypoints.cli.opening import opened, project_folder
+from mainspring._entrypoints.cli.opening import command, opened, project_folder
 from mainspring._entrypoints.cli.output import FAILED, Output
 from mainspring._entrypoints.cli.parser import count, verb, verbs
 from mainspring.core.errors import Invalid, NotFound
@@ -109,7 +109,7 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
         ],
     )
     if None in builds.values():
-        output.note("Not built yet: mainspring features build")
+        output.note(f"Not built yet: {command(arguments, 'features build')}")
     return 0
 
 

@@ -10,8 +10,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from mainspring._entrypoints.cli import models_package, models_transfer
-from mainspring._entrypoints.cli.models_plan import tell_plan
-from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.models_plan import plan_fields, tell_plan
+from mainspring._entrypoints.cli.opening import command, opened
 from mainspring._entrypoints.cli.output import FAILED, Output, cell
 from mainspring._entrypoints.cli.parser import count, past, verb, verbs
 from mainspring.core.errors import Invalid
@@ -35,17 +35,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     ls.add_argument("name", nargs="?", metavar="NAME", help="list the versions of this model")
     ls.add_argument("--limit", type=count, default=100, metavar="N", help="most rows (100)")
     show = verb(among, "show", run_show, "one version: what it is, how good, what it decides")
-    show.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias")
+    show.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
     diff = verb(among, "diff", run_diff, "what differs between two versions of a model")
-    diff.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias")
-    diff.add_argument("other", metavar=f"{_ADDRESS}|NAME@alias")
+    diff.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
+    diff.add_argument("other", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
     history = verb(among, "history", run_history, "every move of an alias, or of a version's life")
-    history.add_argument("address", metavar=f"NAME@alias|{_ADDRESS}")
+    history.add_argument(
+        "address", metavar=f"NAME@alias|{_ADDRESS}", help="the alias or the version"
+    )
     history.add_argument(
         "--at", type=past, metavar="MOMENT", help="where the alias pointed then (2024-05-01T12:00)"
     )
     card = verb(among, "card", run_card, "the model card, as Markdown")
-    card.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias")
+    card.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
     check = verb(
         among,
         "verify",
@@ -53,14 +55,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         "check every stored byte of a version",
         more="Exit code 1 when a file is missing or changed, or a signature does not hold.",
     )
-    check.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias")
+    check.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
     _add_changes(among)
 
 
 def _add_changes(among: Any) -> None:
     for name, told in (("approve", "approve a version"), ("reject", "reject a version for good")):
         judge = verb(among, name, run_judge, told)
-        judge.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias")
+        judge.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
         _why(judge)
     promote = verb(
         among,
@@ -70,8 +72,8 @@ def _add_changes(among: Any) -> None:
         more="What serves is decided by the alias 'champion'. The move is made only if the alias "
         "is\nwhere it was when it was read: of two people at once, one is told.",
     )
-    promote.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias")
-    promote.add_argument("--to", default=_CHAMPION, metavar="ALIAS", help="(champion)")
+    promote.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
+    promote.add_argument("--to", default=_CHAMPION, metavar="ALIAS", help="which alias (champion)")
     _expect(promote)
     rollback = verb(among, "rollback", run_rollback, "point an alias at the version before")
     rollback.add_argument("address", metavar="NAME@alias", help="NAME alone means NAME@champion")
@@ -139,7 +141,7 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
         ],
     )
     if not page.items:
-        output.note("No model yet.")
+        output.note(f"No model yet. Train one: {command(arguments, 'run train')}")
     if page.next_token:
         output.note("There are more; --limit N shows them.")
     return 0
@@ -180,6 +182,7 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
             ("Source", version.source),
             ("Run", version.run_id),
             ("Package", version.package or "none (registered by its source alone)"),
+            *(_of_card(card) if card else ()),
         ]
     )
     if card is not None:
@@ -187,19 +190,20 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
+def _of_card(card: Card) -> list[tuple[str, Any]]:
+    how, decision = card.training, card.decision
+    return [
+        ("Signature", card.signature),
+        ("Learner", how.learner or how.runtime),
+        ("Trained until", how.trained_until and past(how.trained_until)),
+        ("Data", ", ".join(str(one.ref) for one in card.data)),
+        ("Inputs", len(card.inputs)),
+        ("Threshold", f"{decision.threshold:.4f}" if decision else None),
+        *(plan_fields(card.plan) if card.plan else ()),
+    ]
+
+
 def _tell_card(output: Output, card: Card) -> None:
-    how = card.training
-    output.fields(
-        [
-            ("Signature", card.signature),
-            ("Learner", how.learner or how.runtime),
-            ("Trained until", how.trained_until),
-            ("Data", ", ".join(str(one.ref) for one in card.data)),
-            ("Inputs", len(card.inputs)),
-        ]
-    )
-    if card.decision is not None:
-        output.fields([("Threshold", f"{card.decision.threshold:.4f}")])
     if card.plan is not None:
         tell_plan(output, card.plan)
     if card.metrics:
@@ -377,7 +381,10 @@ def run_promote(arguments: argparse.Namespace, output: Output) -> int:
         output.line(f"{alias} points at version {version.number} already.")
     else:
         output.line(f"{alias}: {_spoken(before.version)} -> version {version.number}")
-        output.note(f"Undo it with: mainspring models rollback {alias}")
+        if arguments.to == _CHAMPION:
+            deploy = command(arguments, f"endpoints deploy {alias}")
+            output.note(f"An endpoint answers by it after: {deploy}")
+        output.note(f"Undo it with: {command(arguments, f'models rollback {alias}')}")
     return 0
 
 

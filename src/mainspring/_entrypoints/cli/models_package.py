@@ -31,7 +31,7 @@ def add(among: Any) -> None:
         "  kubernetes  manifests that run that image, and a KServe service (takes --image)\n"
         "  onnx        the graph it was registered with, and how far its answers are off",
     )
-    package.add_argument("address", metavar="NAME/VERSION|NAME@alias")
+    package.add_argument("address", metavar="NAME/VERSION|NAME@alias", help="the version")
     package.add_argument("--as", dest="form", choices=_FORMS, required=True, help="what it becomes")
     package.add_argument(
         "--into", metavar="DIR", help="where to; a wheel: here, else NAME-VERSION-FORM, made new"

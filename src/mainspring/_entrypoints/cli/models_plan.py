@@ -9,9 +9,13 @@ if TYPE_CHECKING:
     from mainspring.registry.plan import Plan
 
 
+def plan_fields(plan: Plan) -> list[tuple[str, str]]:
+    """The way that was taken, and the types it trusts."""
+    return [("Plan", f"{plan.way}: {plan.why}"), ("Trusts", ", ".join(plan.trusted))]
+
+
 def tell_plan(output: Output, plan: Plan) -> None:
-    """The way that was taken, the types it trusts, and every form that was tried."""
-    output.fields([("Plan", f"{plan.way}: {plan.why}"), ("Trusts", ", ".join(plan.trusted))])
+    """Every form that was tried."""
     tried = [*plan.tried, *([plan.compiled] if plan.compiled else [])]
     if not tried:
         return

@@ -19,10 +19,10 @@ _ADDRESS = "NAME/VERSION"
 def add(among: Any) -> None:
     """The verbs ``export`` and ``import``."""
     export = verb(among, "export", run_export, "write a version to one portable file")
-    export.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias")
+    export.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
     export.add_argument("--output", "-o", metavar="FILE", help="NAME-VERSION.zip if not named")
     load = verb(among, "import", run_import, "register a version from a portable file")
-    load.add_argument("file", metavar="FILE")
+    load.add_argument("file", metavar="FILE", help="what 'models export' wrote")
     load.add_argument("--name", metavar="NAME", help="under another model's name")
     load.add_argument("--why", default="", metavar="TEXT", help="the reason, for the record")
 

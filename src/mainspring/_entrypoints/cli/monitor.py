@@ -163,7 +163,10 @@ def _chosen(windows: list[Window], endpoint: str, start: str | None) -> Window:
         raise NotFound(
             "monitoring.window_not_found",
             f"{endpoint!r} has no window{f' that starts {start[:40]!r}' if start else ' yet'}.",
-            hint=f"List them with 'mainspring monitor ls {endpoint}'.{newest}",
+            hint=f"List them with 'mainspring monitor ls {endpoint}'.{newest}"
+            if windows
+            else "'mainspring monitor run' closes those that are due, with --until-now also the one "
+            "under way.",
             endpoint=endpoint,
         )
     return found[-1] if start is None else found[0]

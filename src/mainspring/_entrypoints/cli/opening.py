@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,9 +67,16 @@ def project_folder(folder: Path) -> Path | None:
     return find_project(folder) or find_project(Path.cwd())
 
 
+def command(arguments: argparse.Namespace, words: str) -> str:
+    """Another command on the same workspace, as it can be typed here."""
+    where = [f"--workspace {shlex.quote(arguments.workspace)}"] if arguments.workspace else []
+    where = where or ([f"--url {shlex.quote(arguments.url)}"] if arguments.url else [])
+    return " ".join(["mainspring", *where, words])
+
+
 def recorded(workspace: Workspace, work: Callable[[EventLog], T]) -> T:
     """The result of ``work`` on the event record, as of one moment."""
     return workspace.database.read(lambda reader: work(workspace.governance.log(reader)))
 
 
-__all__ = ["PROJECT_FILE", "opened", "project_folder", "recorded"]
+__all__ = ["PROJECT_FILE", "command", "opened", "project_folder", "recorded"]

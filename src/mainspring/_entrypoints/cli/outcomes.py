@@ -35,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The verbs of ``outcomes``."""
     among = verbs(parser)
     take = verb(among, "import", run_import, "take in outcomes from a file, a stream or a dataset")
-    take.add_argument("endpoint", metavar="ENDPOINT")
+    take.add_argument("endpoint", metavar="ENDPOINT", help="whose predictions they are of")
     source = take.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--file", metavar="FILE", help=".jsonl, .csv or .parquet; - reads standard input"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from mainspring.core.names import did_you_mean
 
 MOST_PORT = 65_535
 MOST_SECONDS = 86_400.0
+_PAGE_WIDTH = 99
 Run = Callable[[argparse.Namespace, Output], int | None]
 
 
@@ -33,8 +35,13 @@ class Parser(argparse.ArgumentParser):
         raise Invalid(
             "cli.wrong_use",
             f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '?')) else '.'}",
-            hint=f"See '{self.prog.partition(' [')[0]} --help'.",
+            hint=f"{self._example()}See '{self.prog.partition(' [')[0]} --help'.",
         )
+
+    def _example(self) -> str:
+        lines = (self.description or "").splitlines()
+        found = next((line.strip() for line in lines if line.startswith("  mainspring ")), "")
+        return f"Such as: {found}\n  " if found else ""
 
     def _verbs(self) -> list[str]:
         found = (action.choices for action in self._actions if action.dest == "verb")
@@ -46,6 +53,14 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(
                 action, f"there is no {str(value)[:80]!r}. {did_you_mean(str(value)[:128], known)}"
             )
+
+
+def below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of the words that may follow."""
+    for action in parser._actions:  # noqa: SLF001 - argparse tells of its parsers nowhere else
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            return dict(action.choices)
+    return {}
 
 
 def verbs(parser: argparse.ArgumentParser) -> Any:
@@ -64,7 +79,7 @@ def verb(  # noqa: PLR0913 - a verb is as much
 ) -> argparse.ArgumentParser:
     """A verb of a noun: its name, what it runs, and what it does in one line and in more."""
     parser: argparse.ArgumentParser = among.add_parser(
-        name, help=told, description=f"{_sentence(told)}\n\n{more}".strip()
+        name, help=told, description=f"{_sentence(told)}\n\n{_folded(more)}".strip()
     )
     common(parser, run, as_json=as_json)
     return parser
@@ -143,6 +158,14 @@ def split_version(text: str) -> tuple[str, int | None]:
             hint="Write NAME, or NAME@NUMBER such as orders@3.",
         )
     return name, int(number)
+
+
+def _folded(text: str) -> str:
+    """The text with no line wider than a page; what was broken by hand stays as it is."""
+    return "\n".join(
+        line if len(line) <= _PAGE_WIDTH else textwrap.fill(line, _PAGE_WIDTH)
+        for line in text.split("\n")
+    )
 
 
 def _sentence(text: str) -> str:

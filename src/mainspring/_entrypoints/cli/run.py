@@ -12,9 +12,9 @@ and a run that was cut off goes on with the same command.
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.opening import command, opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import common
 from mainspring.core.errors import Invalid
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         ],
     )
     if not arguments.dry_run:
-        _say_next(found, output)
+        _say_next(found, arguments, output)
     return 0
 
 
@@ -84,7 +84,7 @@ def _enqueue(
     if output.as_json:
         output.document({"job": found})
     output.line(f"Queued as job {found}")
-    output.note("It is run by: mainspring worker")
+    output.note(f"It is run by: {command(arguments, 'worker')}")
     return 0
 
 
@@ -123,13 +123,23 @@ def _told(line: StepLine) -> str:
     return ", ".join(f"{key}={value}" for key, value in result.items())[:120]
 
 
-def _say_next(found: PipelineRun, output: Output) -> None:
+_NEXT: Final = {
+    "Compare:": "models diff {model}@champion {model}@candidate",
+    "Promote:": "models promote {model}@candidate",
+    "Then:": "endpoints deploy {model}@champion",
+}
+
+
+def _say_next(found: PipelineRun, arguments: argparse.Namespace, output: Output) -> None:
     results = {one.run: one.result for one in found.steps}
     trained, deployed = results.get("train"), results.get("deploy")
     if trained and trained["alias"] == "candidate":
         _say_candidate(trained["model"], trained["version"], output)
+        for what, words in _NEXT.items():
+            told = words.format(model=trained["model"])
+            output.note(f"{what:<10}{command(arguments, told)}")
     if deployed and not deployed["running"]:
-        output.note("The gateway is not running; start it with: mainspring gateway")
+        output.note(f"The gateway is not running; start it with: {command(arguments, 'gateway')}")
 
 
 def _say_candidate(model: str, version: int, output: Output) -> None:
@@ -138,6 +148,3 @@ def _say_candidate(model: str, version: int, output: Output) -> None:
         "Whether it is better is not claimed: the champion has learned from rows that the "
         "candidate was judged on."
     )
-    output.note(f"Compare:  mainspring models diff {model}@champion {model}@candidate")
-    output.note(f"Promote:  mainspring models promote {model}@candidate")
-    output.note(f"Then:     mainspring endpoints deploy {model}@champion")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mainspring._entrypoints.cli.sparkline import WIDTH, sparkline
+from mainspring.core.errors import Invalid, NotFound
 from mainspring.tracking.types import ENDED, LOST_TAG
 
 if TYPE_CHECKING:
@@ -24,13 +25,28 @@ _HOUR: Final = 3600
 
 
 def whole_id(workspace: Workspace, text: str, view: View = "active") -> str:
-    """The id that a text is the beginning of, when it is that of one recent run."""
+    """The id that a text is the beginning of.
+
+    Errors: ``tracking.run_not_found``; ``cli.wrong_use`` when several recent runs begin so.
+    """
     if len(text) >= _ID_LETTERS:
         return text
     experiments = [one.id for one in workspace.tracking.experiments.search(limit=50_000).items]
     recent = workspace.tracking.runs.search(experiments, view=view).items
     found = [run.id for run in recent if run.id.startswith(text)]
-    return found[0] if len(found) == 1 else text
+    if not found:
+        raise NotFound(
+            "tracking.run_not_found",
+            f"No recent run's id begins with {text[:40]!r}.",
+            hint="'mainspring runs ls' lists them.",
+        )
+    if len(found) > 1:
+        raise Invalid(
+            "cli.wrong_use",
+            f"{len(found)} runs begin with {text[:40]!r}.",
+            hint=f"Write more of it, such as {found[0]}.",
+        )
+    return found[0]
 
 
 def status_word(run: Run) -> str:

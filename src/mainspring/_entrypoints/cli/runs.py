@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 _SHOWN_METRICS = 3
 _CONTEXT = "mlflow.data.context"
 _HERE = "mlflow-artifacts:"
+_NONE_YET = (
+    "No run yet. Training code logs them: with mainspring.open(), or with MLflow and "
+    "MLFLOW_TRACKING_URI at a server of this workspace."
+)
+_NONE_MATCH = "No run matches."
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +100,7 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
     headings = output.fitting(columns)
     output.table(headings, list(zip(*(columns[name] for name in headings), strict=True)))
     if not page.items:
-        output.note("No run found.")
+        output.note(_NONE_MATCH if arguments.filter or arguments.running else _NONE_YET)
     if len(headings) < len(columns):
         output.note(f"Not shown for want of room: {', '.join(list(columns)[len(headings) :])}.")
     if page.next_token:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mainspring._entrypoints.cli.opening import opened
+from mainspring._entrypoints.cli.opening import command, opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import pair, verb
 from mainspring._entrypoints.cli.run_words import whole_id
@@ -25,7 +25,7 @@ def add(among: Any) -> None:
         move.add_argument("run_ids", metavar="RUN", nargs="+", help="ids, or their beginnings")
     tag = verb(among, "tag", run_tag, "set tags of a run, or its note: note=TEXT")
     tag.add_argument("run_id", metavar="RUN", help="its id, or the beginning of it")
-    tag.add_argument("tags", type=pair, nargs="+", metavar="KEY=VALUE")
+    tag.add_argument("tags", type=pair, nargs="+", metavar="KEY=VALUE", help="a tag and its text")
 
 
 def run_move(arguments: argparse.Namespace, output: Output) -> int:
@@ -41,7 +41,8 @@ def run_move(arguments: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.document({"runs": list(dict.fromkeys(ids))})
     if deletes:
-        output.note(f"Undo it with: mainspring runs restore {' '.join(dict.fromkeys(ids))}")
+        undo = command(arguments, f"runs restore {' '.join(dict.fromkeys(ids))}")
+        output.note(f"Undo it with: {undo}")
     return 0
 
 

@@ -29,7 +29,7 @@ def add(among: Any) -> None:
         more="Runs keep their ids, so an import that broke off goes on where it stopped. From a "
         "folder or a server the registry comes too. What differs is told.",
     )
-    import_.add_argument("where", metavar="PATH_OR_URL")
+    import_.add_argument("where", metavar="PATH_OR_URL", help="the file, the folder or the address")
 
 
 def run_export(arguments: argparse.Namespace, output: Output) -> int:

@@ -27,7 +27,7 @@ _MORE = """What is named replaces what stood beside the champion; --champion-onl
 def add(among: Any, show: Callable[[argparse.Namespace, Output], int]) -> None:
     """The verb ``traffic``; asked for nothing it does what ``show`` does."""
     found = verb(among, "traffic", run, "split, copy and roll back an endpoint", more=_MORE)
-    found.add_argument("endpoint", metavar="ENDPOINT")
+    found.add_argument("endpoint", metavar="ENDPOINT", help="its name")
     found.set_defaults(show=show)
     share, model = "MODEL=SHARE", "MODEL"
     found.add_argument(

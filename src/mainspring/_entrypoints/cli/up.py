@@ -1,7 +1,10 @@
 """``mainspring up``: everything of a workspace: server, worker, inference gateway.
 
-It prints the addresses once all of it answers. SIGTERM (or Ctrl-C) lets each part answer what it was
-asked. A part that ends is started again, and said; one that ends again and again ends the whole.
+It prints the addresses once all of it answers, and the folder that holds everything. The server's
+address is for MLflow clients (MLFLOW_TRACKING_URI), for mainspring.open() and for a browser.
+
+SIGTERM (or Ctrl-C) lets each part answer what it was asked. A part that ends is started again, and
+said; one that ends again and again ends the whole.
 The gateway reads its other settings as always: MAINSPRING_GRPC_PORT, MAINSPRING_GATEWAY_PROCESSES.
 
   mainspring up
@@ -57,7 +60,13 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     }
 
     def ready() -> None:
-        output.fields([("Server", server.address), ("Inference", gateway.address)])
+        output.fields(
+            [
+                ("Server", server.address),
+                ("Inference", gateway.address),
+                ("Workspace", _folder(arguments)),
+            ]
+        )
         sys.stdout.flush()
 
     try:
@@ -66,6 +75,12 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0 if failed is None else FAILED
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    from mainspring._bootstrap.workspace import locate_workspace
+
+    return locate_workspace(arguments.workspace, {"url": ""})[0].resolve()
 
 
 def _answering(arguments: argparse.Namespace, name: str) -> Part:
