@@ -19,10 +19,11 @@ class Queue:
         self.tasks = [asyncio.create_task(self._stand(n)) for n in range(count)]
         self.let_in: list[int] = []
         self.refused: list[int] = []
+        self.gone: set[int] = set()
 
     async def _stand(self, number: int) -> None:
         try:
-            await self.line.wait()
+            await self.line.wait(lambda: number in self.gone)
             self.let_in.append(number)
         except Unavailable:
             self.refused.append(number)
@@ -87,8 +88,25 @@ def test_room_is_given_before_anybody_is_refused():
     asyncio.run(run())
 
 
-def test_who_left_takes_no_room():
-    """A request whose client is gone is passed over."""
+def test_who_hangs_up_takes_no_room():
+    """A request whose client is gone is passed over, and its handler ends."""
+
+    async def run() -> None:
+        queue = Queue(6)
+        await queue.look(0, 0.0)
+        queue.gone = {0, 1, 4}
+        await queue.look(2, 0.1)
+        assert queue.let_in == [2, 3]
+        assert [task.cancelled() for task in queue.tasks[:2]] == [True, True]
+        await queue.look(9, 0.2)
+        assert (queue.let_in, queue.refused) == ([2, 3, 5], [])
+        await queue.leave()
+
+    asyncio.run(run())
+
+
+def test_who_was_cancelled_takes_no_room():
+    """A handler that ended otherwise is passed over as well."""
 
     async def run() -> None:
         queue = Queue(4)

@@ -87,6 +87,11 @@ class Connection(Replies, asyncio.Protocol):
             self._parse(data)
         self._advance()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client left, or ended its side."""
+        return self._lost or self._at_end
+
     def _is_busy(self) -> bool:
         return self._current is not None or bool(self._requests.queue)
 

@@ -108,7 +108,7 @@ class Exchange:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    # -- beyond RSGI: for applications that answer without a coroutine ---------------------------
+    # -- beyond RSGI -----------------------------------------------------------------------------
 
     @property
     def size_bytes(self) -> int:
@@ -120,6 +120,10 @@ class Exchange:
         if len(self._parts) > 1:
             self._parts = [b"".join(self._parts)]
         return self._parts[0] if self._parts else b""
+
+    def is_gone(self) -> bool:
+        """Whether the client left, or at least ended its side: most that do so wait no more."""
+        return self._connection.is_gone
 
     def finish(self) -> None:
         """Says that the request, which was taken at once, is answered."""

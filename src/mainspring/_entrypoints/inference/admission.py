@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from mainspring._entrypoints.inference.fleet import Fleet
 from mainspring._entrypoints.inference.lanes import Lane
@@ -35,15 +36,18 @@ class Admission:
         self._fleet = fleet
         self._lines: dict[str, Line] = {}
 
-    async def enter(self, endpoint: str) -> None:
-        """Returns when the endpoint's model has room. Errors: ``serving.busy``."""
+    async def enter(self, endpoint: str, incoming: Any) -> None:
+        """Returns when the endpoint's model has room. Errors: ``serving.busy``.
+
+        Who leaves the line, as far as the server of ``incoming`` can tell, is cancelled.
+        """
         line = self._lines.get(endpoint)
         if line is None and self._room(endpoint):
             return
         if line is None:
             line = self._lines[endpoint] = Line()
             asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, endpoint, line)
-        await line.wait()
+        await line.wait(getattr(incoming, "is_gone", _stays))
 
     def is_open(self, endpoint: LiveEndpoint) -> bool:
         """Whether nobody waits in the endpoint's line, and nobody would."""
@@ -69,7 +73,7 @@ class Line:
     """Who waits for one endpoint, in the order they came."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[asyncio.Future[bool], float]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._refused_at = 0.0
 
     @property
@@ -77,22 +81,24 @@ class Line:
         """Whether nobody waits."""
         return not self._waiting
 
-    async def wait(self) -> None:
+    async def wait(self, is_gone: Callable[[], bool]) -> None:
         """Returns when it is one's turn. Errors: ``serving.busy``."""
         if len(self._waiting) >= MOST_WAITING:
             raise _busy()
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((future, time.monotonic() + WAIT_SECONDS))
+        self._waiting.append(_Waiting(future, time.monotonic() + WAIT_SECONDS, is_gone))
         if not await future:
             raise _busy()
 
     def let_in(self, count: int, now: float) -> None:
         """Lets the first so many in, however long they waited, then refuses some who waited long.
 
-        Who left meanwhile is forgotten.
+        Who left meanwhile is passed over.
         """
         while self._waiting:
-            future, until = self._waiting[0]
+            future, until, is_gone = self._waiting[0]
+            if is_gone():
+                future.cancel()
             if not future.done():
                 if not (count or self._may_refuse(until, now)):
                     return
@@ -105,6 +111,16 @@ class Line:
             return False
         self._refused_at = now
         return True
+
+
+class _Waiting(NamedTuple):
+    future: asyncio.Future[bool]
+    until: float
+    is_gone: Callable[[], bool]
+
+
+def _stays() -> bool:
+    return False
 
 
 def _busy() -> Unavailable:

@@ -124,7 +124,7 @@ class Gateway:
             case _:
                 raise nothing_at("POST", path, parts[1:])
         endpoint = self._core.fleet.endpoint(unquote(name))
-        await self._admission.enter(endpoint.name)
+        await self._admission.enter(endpoint.name, incoming)
         body = await self._intake.read(incoming, headers)
         asked = (
             protocol.Asked(arrow_wire.read_question(body, headers, endpoint, version))
@@ -234,7 +234,7 @@ class Gateway:
         name = parts[1] if parts[0] == "endpoints" else self._only(scope.query_string)
         endpoint = self._core.fleet.endpoint(name)
         if parts[-1] != "outcomes":
-            await self._admission.enter(name)
+            await self._admission.enter(name, incoming)
         body = await self._intake.read(incoming, headers)
         if parts[-1] == "outcomes":
             await self._core.answering.report(read_outcomes(body, name))
