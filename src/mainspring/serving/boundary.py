@@ -72,11 +72,12 @@ def answers_at(
     they saw. The widest kind of rows that is answered is kept; the others are the refused ones.
     Errors: ``serving.not_packable`` when it answers none.
     """
-    everything = np.ones(len(edges), dtype=np.bool_)
+    everything: NDArray[np.bool_] = np.ones(len(edges), dtype=np.bool_)
     known, whole = _known(edges, signature), _whole(edges, signature)
-    both = np.logical_and(known, whole)
-    inside = np.logical_and(both, _inside(edges, sample, signature))
-    for kept in (everything, known, whole, both, inside):
+    both = known & whole
+    inside = both & _inside(edges, sample, signature)
+    kinds: tuple[NDArray[np.bool_], ...] = (everything, known, whole, both, inside)
+    for kept in kinds:
         try:
             answers = ask(edges[kept])
         except (ValueError, TypeError) as error:  # our own Invalid is a ValueError
@@ -122,7 +123,7 @@ def _known(rows: Array, signature: Signature) -> NDArray[np.bool_]:
 def _whole(rows: Array, signature: Signature) -> NDArray[np.bool_]:
     """Which rows lack no number."""
     places = [place for place, one in enumerate(signature.inputs) if one.type == "number"]
-    whole: NDArray[np.bool_] = ~np.isnan(rows[:, places]).any(axis=1)
+    whole: NDArray[np.bool_] = np.all(~np.isnan(rows[:, places]), axis=1)
     return whole
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from command_gateway import CommandGateway
 from tests import needs
 
 from mainspring._entrypoints.inference.packing import BODY_LIMIT_BYTES
@@ -253,3 +254,16 @@ def test_calls_are_counted_by_their_code(gateway, client):
     text = gateway.http.get("/metrics").text
     assert 'mainspring_gateway_calls_total{code="OK"}' in text
     assert 'mainspring_gateway_calls_total{code="INVALID_ARGUMENT"}' in text
+
+
+def test_a_refused_call_leaves_no_warning_behind(tmp_path):
+    """Its message is never read; the process says nothing of that when it ends."""
+    gateway = CommandGateway(tmp_path, "--grpc-port", "0")
+    gateway.deploy(1.0)
+    address = next(line for line in gateway.said if "gRPC" in line).split()[-1]
+    with triton.InferenceServerClient(address) as client:
+        for _ in range(3):
+            with pytest.raises(InferenceServerException):
+                client.unload_model("late")
+    assert gateway.stop() == 0
+    assert not [line for line in gateway.said if "Warning" in line]

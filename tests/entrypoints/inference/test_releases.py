@@ -13,6 +13,7 @@ from mainspring.core.errors import Broken, Conflict, Invalid, MainspringError, N
 from mainspring.core.ids import new_id
 from mainspring.serving import GatewayClient, GatewayControl, Route, Variant
 from mainspring.serving.segments import read_segment, seal_abandoned, sealed_segments
+from mainspring.serving.traffic import Groups
 
 
 def rows(count: int) -> dict[str, np.ndarray]:
@@ -49,6 +50,19 @@ def test_a_canary_splits_rows_and_says_who_answered(own_gateway):
     assert (answer["version"] == np.where(by_canary, "2", "1")).all()
     again = own_gateway.client.predict("late", rows(500), entity=entities)
     assert (again["variant"] == answer["variant"]).all()
+
+
+def test_mlflows_wire_says_row_by_row_who_answered(own_gateway):
+    """Where several answered one request, one version for all would be wrong."""
+    old, new = own_gateway.constant(0.25), own_gateway.constant(0.75)
+    group = Variant(name="west", model=new, version="2", role="group")
+    groups = Groups(column="carrier", variants={"UA": "west"})
+    own_gateway.control.deploy("late", Route(variants=(champion(old), group), groups=groups))
+    asked = {"instances": [[1.0, 0.0, "AA"], [1.0, 0.0, "UA"], [1.0, 0.0, None]]}
+    said = own_gateway.http.post("/invocations", json=asked).json()
+    assert said["predictions"] == [0.25, 0.75, 0.25]
+    assert said["model_versions"] == ["1", "2", "1"]
+    assert said["variants"] == ["champion", "west", "champion"]
 
 
 def test_every_copy_is_on_record_and_none_is_in_the_answer(own_gateway):

@@ -7,7 +7,7 @@ asks nothing for five minutes is closed.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 from typing import Any, Final
 
 from mainspring._entrypoints._http.errors import status_of
@@ -89,7 +89,7 @@ class GrpcServer:
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
     def _handler(self, call: str) -> Any:
-        async def handle(messages: AsyncIterator[bytes], context: Any) -> bytes:
+        async def handle(messages: AsyncIterable[bytes], context: Any) -> bytes:
             metadata = {
                 name: value
                 for name, value in context.invocation_metadata() or ()
@@ -100,7 +100,7 @@ class GrpcServer:
             )
             self._core.metrics.under_way += 1
             try:
-                answer = await self._service.answer(call, metadata, context.peer(), aiter(messages))
+                answer = await self._service.answer(call, metadata, context.peer(), messages)
             except MainspringError as error:
                 answer, code, said = b"", _code(error), f"{error.code}: {error}"
             except Exception:  # the process edge: a bug answers INTERNAL and leaves its trace

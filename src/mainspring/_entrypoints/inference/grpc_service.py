@@ -8,7 +8,7 @@ client: else the library would take in a stranger's message before we are asked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -52,7 +52,7 @@ class InferenceService:
         return (*self._asked, *more)
 
     async def answer(
-        self, call: str, metadata: Metadata, peer: str, messages: AsyncIterator[bytes]
+        self, call: str, metadata: Metadata, peer: str, messages: AsyncIterable[bytes]
     ) -> bytes:
         """The response to a call. Errors: as over REST."""
         if call.startswith("RepositoryModel"):
@@ -131,10 +131,11 @@ def _filled(call: str, document: dict[str, Any]) -> Any:
     return ParseDict(document, message(f"{call}Response")())
 
 
-async def _first(messages: AsyncIterator[bytes]) -> bytes:
+async def _first(messages: AsyncIterable[bytes]) -> bytes:
     try:
         async with asyncio.timeout(_MESSAGE_SECONDS):
-            return await anext(messages)
+            # Not before: a stream that is begun and never read leaves a warning behind.
+            return await anext(aiter(messages))
     except StopAsyncIteration as error:
         raise _bad("The call has no message") from error
     except TimeoutError as error:

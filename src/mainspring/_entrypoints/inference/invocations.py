@@ -23,6 +23,7 @@ from mainspring._entrypoints.inference.csv_rows import (
     read_csv,
     turned,
 )
+from mainspring._entrypoints.inference.protocol import version_of
 from mainspring._entrypoints.inference.tensors import check_complete, unknown_input
 from mainspring.core.errors import Invalid
 from mainspring.serving.live import Answer, LiveEndpoint, Question
@@ -56,7 +57,10 @@ def write_invocation(endpoint: LiveEndpoint, answer: Answer) -> Response:
     if answer.decision is not None:
         said["decisions"] = answer.decision.tolist()
     said["model_name"] = endpoint.name
-    said["model_version"] = answer.variants[-1].version
+    said["model_version"] = version_of(answer)
+    if answer.who is not None:  # several answered: row by row who did
+        said["model_versions"] = answer.column("version")
+        said["variants"] = answer.column("name")
     if len(answer.ids):
         first = answer.ids[0]
         said["prediction_id"] = first.removesuffix("-0") if len(answer.ids) > 1 else first
