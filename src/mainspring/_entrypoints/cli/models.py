@@ -381,7 +381,7 @@ def run_promote(arguments: argparse.Namespace, output: Output) -> int:
         output.line(f"{alias} points at version {version.number} already.")
     else:
         output.line(f"{alias}: {_spoken(before.version)} -> version {version.number}")
-        if arguments.to == _CHAMPION:
+        if arguments.to == _CHAMPION and version.package:
             deploy = command(arguments, f"endpoints deploy {alias}")
             output.note(f"An endpoint answers by it after: {deploy}")
         output.note(f"Undo it with: {command(arguments, f'models rollback {alias}')}")

@@ -69,9 +69,17 @@ def _worker(workspace: Workspace, output: Output, lease_seconds: int) -> Worker:
         found = pipelines.run(job["pipeline"], job["given"], cache=job["cache"])
         return {"execution": found.execution}
 
+    said = [""]
+
+    def tell(text: str) -> None:
+        """Says what is new: it looks every minute, and mostly finds what it found before."""
+        if text != said[0]:
+            output.note(text)
+        said[0] = text
+
     def watch() -> None:
         try:
-            watch_once(workspace, output.note, until_now=False)
+            watch_once(workspace, tell, until_now=False)
         except Conflict as error:
             if error.code != "projects.nothing_served":
                 raise
