@@ -23,6 +23,7 @@ from mainspring.tracking.deeds import Begun, Deed, Ended, Kept, Made, Read, Resu
 from mainspring.tracking.expressions import Condition, listed
 from mainspring.tracking.inputs import check_datasets, dataset_ref
 from mainspring.tracking.limits import MAX_INT, MAX_RUN_NAME, check_name, check_text
+from mainspring.tracking.nesting import PARENT_TAG
 from mainspring.tracking.recording import (
     Line,
     Recorder,
@@ -36,7 +37,6 @@ from mainspring.tracking.sending import Content
 from mainspring.tracking.types import Dataset, DatasetInput, Run, Status
 from mainspring.tracking.words import run_name
 
-PARENT_TAG: Final = "mlflow.parentRunId"
 NOTE_TAG: Final = "mlflow.note.content"
 INCOMPLETE_TAG: Final = "mainspring.incomplete"
 _BLOCK_BYTES: Final = 1 << 20

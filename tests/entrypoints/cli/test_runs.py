@@ -14,6 +14,7 @@ from mainspring._entrypoints.cli import sparkline as drawing
 from mainspring._entrypoints.cli.sparkline import BLOCKS, sparkline
 from mainspring._entrypoints.cli.watching import states
 from mainspring.tracking import Batch, Point
+from mainspring.tracking.types import ModelLink
 
 
 @pytest.fixture
@@ -129,3 +130,29 @@ def test_the_highest_is_drawn_highest_and_the_lowest_lowest(values):
 def test_examples():
     """The examples in the docstrings are true."""
     assert doctest.testmod(drawing).failed == 0
+
+
+def test_a_run_tells_what_lies_around_it(cli, three, tmp_path):
+    """The runs inside it, the run that it is inside, the models it made, and its note."""
+    with open_workspace(tmp_path / ".mainspring") as workspace:
+        runs = workspace.tracking.runs
+        inner = runs.create("0", name="trial 7", tags={"mlflow.parentRunId": three[0]})
+        runs.log(inner.id, Batch(tags=(("mlflow.note.content", "the\nbest"),))).result()
+        model = workspace.tracking.models.create("0", name="m", run_id=inner.id)
+        runs.link(inner.id, models=[ModelLink(model.id, "output", 3)])
+    outer = cli("runs", "show", three[0])
+    assert "trial 7" in outer.out
+    told = cli("runs", "show", inner.id).out
+    for words in (f"Inside run  {three[0]}", "Note        the best", model.id):
+        assert words in told
+    found = cli("runs", "show", three[0], "--json").document
+    assert [run["id"] for run in found["inside"]] == [inner.id]
+
+
+def test_a_table_row_is_a_line(cli, three, tmp_path):
+    """A value with line ends does not tear its row apart."""
+    with open_workspace(tmp_path / ".mainspring") as workspace:
+        workspace.tracking.runs.log(three[0], Batch(tags=(("t", "one\ntwo"),))).result()
+    told = cli("runs", "ls", "--columns", "tags.t").out
+    assert "one two" in told
+    assert len(told.splitlines()) == 4

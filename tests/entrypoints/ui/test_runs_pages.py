@@ -219,3 +219,19 @@ def test_a_filter_that_cannot_be_read_is_shown_one_that_can(empty: Site) -> None
     answer = empty.get("/?filter=metrics.%20%3E%209")
     assert answer.status == 400
     assert "Conditions look like: metrics.loss" in answer.text
+
+
+def test_a_run_leads_to_those_inside_it_and_back(empty: Site) -> None:
+    """A search's trials stand in its page with their metrics, and each names the search."""
+    runs = empty.tracking.runs
+    outer = runs.create("0", name="search")
+    trials = [
+        runs.create("0", name=f"trial {n}", start_ms=n, tags={"mlflow.parentRunId": outer.id})
+        for n in range(2)
+    ]
+    runs.log(trials[1].id, Batch(points=(Point("loss", 0.25, 0, 0),))).result()
+    text = empty.get(f"/runs/{outer.id}").text
+    assert names(text) == ["trial 1", "trial 0"]
+    assert "0.25" in text
+    assert f'href="/runs/{outer.id}"' in empty.get(f"/runs/{trials[0].id}").text
+    assert "Runs inside" not in empty.get(f"/runs/{trials[0].id}").text

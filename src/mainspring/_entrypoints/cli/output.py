@@ -84,7 +84,7 @@ class Output:
         if self.as_json:
             return
         rows = [list(row) for row in rows]
-        cells = [[shown(cell(value)) for value in row] for row in rows]
+        cells = [[" ".join(shown(cell(value)).split("\n")) for value in row] for row in rows]
         if not cells:
             return
         numeric = [all(_numeric(row[i]) for row in cells) for i in range(len(headings))]

@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mainspring._entrypoints.cli import runs_changing, runs_sync, runs_transfer, watching
+from mainspring._entrypoints.cli import (
+    runs_changing,
+    runs_showing,
+    runs_sync,
+    runs_transfer,
+    watching,
+)
 from mainspring._entrypoints.cli.opening import opened
 from mainspring._entrypoints.cli.output import Output
 from mainspring._entrypoints.cli.parser import count, verb, verbs
@@ -13,7 +19,6 @@ from mainspring._entrypoints.cli.run_words import (
     lasted,
     metric_values,
     moment_of,
-    number_text,
     plain,
     status_word,
     trends,
@@ -28,8 +33,6 @@ if TYPE_CHECKING:
     from mainspring.tracking import Run
 
 _SHOWN_METRICS = 3
-_CONTEXT = "mlflow.data.context"
-_HERE = "mlflow-artifacts:"
 _NONE_YET = (
     "No run yet. Training code logs them: with mainspring.open(), or with MLflow and "
     "MLFLOW_TRACKING_URI at a server of this workspace."
@@ -41,8 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The verbs of ``runs``."""
     among = verbs(parser)
     _add_ls(among)
-    show = verb(among, "show", run_show, "one run: parameters, metrics with their course, tags")
-    show.add_argument("run_id", metavar="RUN", help="its id, or the beginning of it")
+    runs_showing.add(among)
     compare = verb(among, "compare", run_compare, "several runs side by side, where they differ")
     compare.add_argument("run_ids", metavar="RUN", nargs="+", help="ids, or their beginnings")
     compare.add_argument("--all", action="store_true", help="also what is the same in all")
@@ -152,58 +154,6 @@ def _look(run: Run, key: str) -> Any:
     if kind in {"tags", "tag"}:
         return run.tags.get(name)
     return metric_values(run).get(name if kind in {"metrics", "metric"} else key)
-
-
-def run_show(arguments: argparse.Namespace, output: Output) -> int:
-    """Shows one run."""
-    with opened(arguments, anywhere=True) as workspace:
-        workspace.tracking.runs.end_lost()
-        run = workspace.tracking.runs.get(whole_id(workspace, arguments.run_id))
-        experiment = workspace.tracking.experiments.get(run.experiment_id)
-        drawn = {point.key: trends(workspace, [run], point.key)[run.id] for point in run.metrics}
-        files = _files(workspace, run)
-    if output.as_json:
-        output.document({"run": plain(run), "experiment": experiment, "files": files})
-        return 0
-    output.fields(
-        [
-            ("Run", run.id),
-            ("Name", run.name),
-            ("Experiment", experiment.name),
-            ("Status", status_word(run)),
-            ("User", run.user),
-            ("Started", moment_of(run.start_ms)),
-            ("Ended", moment_of(run.end_ms)),
-            ("Lasted", lasted(run)),
-            ("Artifacts", run.artifact_uri),
-        ]
-    )
-    if run.metrics:
-        output.heading("Metrics")
-        output.table(
-            ("metric", "latest", "step", "course"),
-            [(p.key, number_text(p.value), p.step, drawn[p.key]) for p in run.metrics],
-        )
-    for title, values in (("Parameters", run.params), ("Tags", run.tags)):
-        if values:
-            output.heading(title)
-            output.fields((f"  {name}", value) for name, value in values.items())
-    if run.datasets:
-        output.heading("Datasets read")
-        read = [(d.dataset.name, d.tags.get(_CONTEXT, ""), d.dataset.digest) for d in run.datasets]
-        output.table(("dataset", "as", "digest"), read)
-    if files:
-        output.heading("Files")
-        output.table(("file", "bytes"), list(files.items()))
-    return 0
-
-
-def _files(workspace: Workspace, run: Run) -> dict[str, int]:
-    """The run's files and their sizes; none when they are kept elsewhere."""
-    if not run.artifact_uri.startswith(_HERE):
-        return {}
-    place = run.artifact_uri.removeprefix(_HERE).lstrip("/")
-    return {path: one.size_bytes for path, one in workspace.tracking.artifacts.tree(place)}
 
 
 def run_compare(arguments: argparse.Namespace, output: Output) -> int:

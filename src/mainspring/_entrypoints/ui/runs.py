@@ -12,9 +12,11 @@ from mainspring._entrypoints.ui.lineage import lineage_of
 from mainspring._entrypoints.ui.rendering import READ_RUNS, one, page
 from mainspring.core.errors import Invalid
 from mainspring.core.events import ref
+from mainspring.core.pages import Page
 from mainspring.governance.service import Record
 from mainspring.registry import Clause, Query, Registry
 from mainspring.tracking import Point, Run, Tracking
+from mainspring.tracking.nesting import PARENT_TAG, inside, parent_of
 from mainspring.tracking.types import LOST_TAG
 
 MAX_STEPS: Final = 600
@@ -22,8 +24,9 @@ MAX_CHARTS: Final = 48
 MAX_LISTED: Final = 200
 _VERSIONS: Final = 20
 _TRACES: Final = 10
+_INSIDE_METRICS: Final = 4
 MACHINE: Final = "system/"
-_OWN_TAGS: Final = ("mlflow.runName", "mlflow.user", "mlflow.note.content")
+_OWN_TAGS: Final = ("mlflow.runName", "mlflow.user", "mlflow.note.content", PARENT_TAG)
 
 
 def by_name(points: Sequence[Point]) -> list[Point]:
@@ -81,6 +84,8 @@ class RunPages:
             description=run.tags.get("mlflow.note.content", ""),
             files=list_folder(self.tracking, run, ""),
             versions=self._versions(run),
+            parent=parent_of(run),
+            inside=_table(inside(self.tracking.runs, run)),
             traces=self.tracking.traces.search(
                 [run.experiment_id], f"run_id = '{run.id}'", limit=_TRACES
             ),
@@ -115,3 +120,15 @@ class RunPages:
     def _versions(self, run: Run) -> tuple[Any, ...]:
         query = Query(clauses=(Clause("run_id", "=", run.id),), limit=_VERSIONS)
         return self.registry.versions.search(query).items
+
+
+def _table(found: Page[Run]) -> dict[str, Any]:
+    """Runs with their values of the metrics that come first by name."""
+    keys = [point.key for point in by_name([p for run in found.items for p in run.metrics])]
+    shown = [key for key in dict.fromkeys(keys) if not key.startswith(MACHINE)][:_INSIDE_METRICS]
+    latest = [{point.key: point.value for point in run.metrics} for run in found.items]
+    rows = [
+        (run, LOST_TAG in run.tags, [values.get(key) for key in shown])
+        for run, values in zip(found.items, latest, strict=True)
+    ]
+    return {"metrics": shown, "rows": rows, "more": found.next_token is not None}
