@@ -272,20 +272,17 @@ class Gateway:
         match (scope.method, *parts):
             case (_, "control", *rest):
                 pass
-            case ("POST", "v2", "repository", "models", name, "load"):
-                rest = ["routes", name, "load"]
-            case ("POST", "v2", "repository", "models", name, "unload"):
-                rest = ["routes", name]
+            case ("POST", "v2", "repository", "models", name, "load" | "unload" as what):
+                rest = ["routes", name, what]
             case _:
                 raise nothing_at(scope.method, scope.path, parts)
         _check_near(scope.client)
         self._core.control.admit(headers)
         body = await self._intake.read(incoming, headers)
-        method = "DELETE" if parts[-1] == "unload" else scope.method
         revision = headers.get("if-match")
         loop = asyncio.get_running_loop()
         response = await loop.run_in_executor(
-            None, self._core.control.handle, method, rest, body, _revision(revision)
+            None, self._core.control.handle, scope.method, rest, body, _revision(revision)
         )
         return json_response({}) if parts[0] == "v2" else response
 

@@ -61,9 +61,9 @@ class Control:
                 return self._deployed(endpoint, route, revision)
             case ("DELETE", "routes", endpoint):
                 return self._removed(endpoint)
-            case ("POST", "routes", endpoint, "load" | "rollback" as what):
-                back = what == "rollback"
-                return self._rolled_back(endpoint) if back else self._loaded(endpoint)
+            case ("POST", "routes", endpoint, "rollback" | "load" | "unload" as what):
+                ways = {"rollback": self._rolled_back, "load": self._load, "unload": self._unload}
+                return ways[what](endpoint)
             case ("POST", "routes", "reload"):
                 return self._changed(self._fleet.reload())
             case ("POST", "records", "seal") | ("GET", "records"):
@@ -102,13 +102,21 @@ class Control:
         return self._changed(table)
 
     def _removed(self, endpoint: str) -> Response:
-        self._unloaded.keep(endpoint, self._fleet.table.route(endpoint))
+        """Takes an endpoint out of service for good, also where it was unloaded before."""
+        if endpoint in self.unloaded():
+            self._unloaded.forget(endpoint)
+            return json_response(self._fleet.table)
         return self._changed(self._fleet.remove(endpoint))
 
     def _rolled_back(self, endpoint: str) -> Response:
         return self._changed(self._fleet.roll_back(endpoint))
 
-    def _loaded(self, endpoint: str) -> Response:
+    def _unload(self, endpoint: str) -> Response:
+        """Takes an endpoint out of service; loading brings it back."""
+        self._unloaded.keep(endpoint, self._fleet.table.route(endpoint))
+        return self._changed(self._fleet.remove(endpoint))
+
+    def _load(self, endpoint: str) -> Response:
         """Brings back what was unloaded; for what is in service the routes are read again."""
         table = self._fleet.reload()
         if endpoint in table.routes:

@@ -118,11 +118,9 @@ class InferenceService:
         return {"models": describing.repository_index(fleet, unloaded, ready=asked.ready)}
 
     async def _manage(self, call: str, name: str) -> None:
-        loads = call == "RepositoryModelLoad"
-        parts = ["routes", name, "load"] if loads else ["routes", name]
-        method = "POST" if loads else "DELETE"
+        parts = ["routes", name, "load" if call == "RepositoryModelLoad" else "unload"]
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._core.control.handle, method, parts, b"", None)
+        await loop.run_in_executor(None, self._core.control.handle, "POST", parts, b"", None)
 
 
 def _filled(call: str, document: dict[str, Any]) -> Any:
