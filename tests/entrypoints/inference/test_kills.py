@@ -7,12 +7,12 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from disk_syncs import Syncs
 from test_releases import Load, champion, records, rows
 
 from mainspring._adapters.delta.tables import DeltaTables
@@ -32,41 +32,6 @@ def a_seed() -> int:
     seed = int(os.environ.get("FAULT_SEED", random.SystemRandom().randrange(10**9)))
     print(f"FAULT_SEED={seed}")  # noqa: T201 - pytest shows it with a failure
     return seed
-
-
-class Syncs(threading.Thread):
-    """How long a write with a sync takes on this disk, moment by moment."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(daemon=True)
-        self._path, self._stopping = folder / "syncs", threading.Event()
-        self._began: list[float] = []
-        self._ended: list[float] = []
-
-    def run(self) -> None:
-        with self._path.open("ab") as file:
-            while not self._stopping.wait(0.02):
-                self._began.append(time.monotonic())
-                file.write(b"x" * 4096)
-                file.flush()
-                os.fsync(file.fileno())
-                self._ended.append(time.monotonic())
-
-    def longest_seconds(self, before: float) -> float:
-        """The longest of those under way in the second before a moment."""
-        spans = zip(self._began, [*self._ended, before], strict=False)
-        return max(
-            (
-                min(end, before) - began
-                for began, end in spans
-                if end > before - 1 and began < before
-            ),
-            default=0.0,
-        )
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self.join(30)
 
 
 @pytest.mark.slow

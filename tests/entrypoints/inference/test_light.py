@@ -126,20 +126,15 @@ def test_a_gateway_process_is_small_and_holds_no_training_library(saved):
 
 def test_a_gateway_is_ready_at_once(saved):
     """Within a second on a machine that imports numpy in a tenth; on a slower one in proportion."""
-
-    def cost(command):
-        best = 60.0
-        for _ in range(3):
-            began = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
-            best = min(best, time.perf_counter() - began)
-        return best
-
-    numpy = cost([sys.executable, "-c", "import numpy"])
-    ready = []
-    for _ in range(3):
+    numpy, ready = [], []
+    for _ in range(8):  # others may keep the machine busy; one quiet moment is enough
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import numpy"], check=True)
+        numpy.append(time.perf_counter() - began)
         began = time.perf_counter()
         running = CommandGateway(saved)
         ready.append(time.perf_counter() - began)
         assert running.stop() == 0
-    assert min(ready) < 10 * max(numpy, 0.1)
+        if len(numpy) > 1 and min(ready) < 10 * max(min(numpy), 0.1):
+            break
+    assert min(ready) < 10 * max(min(numpy), 0.1), (numpy, ready)

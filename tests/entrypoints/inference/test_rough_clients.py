@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import statistics
 import threading
 import time
 import zlib
@@ -118,7 +119,7 @@ def test_what_has_come_counts_and_not_what_was_announced():
     """Who announces much and sends little holds no memory that others need; all has its time."""
 
     async def both() -> None:
-        intake = Intake(budget_bytes=100_000, body_seconds=0.2)
+        intake = Intake(budget_bytes=100_000, body_seconds=1.0)
         dripping = Body(b"x" * 10, torn=True)
         first = asyncio.ensure_future(intake.read(dripping, {"content-length": "90000"}))
         await asyncio.sleep(0)
@@ -167,10 +168,12 @@ def test_heavy_bodies_leave_the_time_to_light_ones():
     async def both() -> None:
         intake, heavy = Intake(), Body(bytes(1_000_000))
         length = {"content-length": "1000000"}
-        started = time.monotonic()
+        took = []
         for _ in range(5):
+            started = time.monotonic()
             await intake.read(heavy, length)
-        assert time.monotonic() - started < 0.1  # alone, nobody waits
+            took.append(time.monotonic() - started)
+        assert statistics.median(took) < 0.1  # alone, nobody waits; else four waited for 0.2
         reading = asyncio.ensure_future(intake.read(heavy, length))
         started, light = time.monotonic(), 0
         await intake.read(Body(b"{}"), {"content-length": "2"})

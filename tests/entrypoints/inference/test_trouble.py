@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 
 import httpx
 import numpy as np
 import pytest
+from test_shadows import dropped
+from tests.timing import shortest
 
 from mainspring.core.errors import MainspringError, TimedOut, Unavailable
 from mainspring.serving import GatewayClient, Variant
@@ -75,10 +78,13 @@ def test_a_hanging_champion_is_given_up(own_gateway):
     while waiting.is_alive():
         assert own_gateway.client.predict("good", rows(1))["score"][0] == 0.1
     assert told == ["serving.timed_out"]
-    started = time.monotonic()
-    with pytest.raises(Unavailable):
-        own_gateway.client.predict("bad", rows(1))
-    assert time.monotonic() - started < 0.4
+
+    def refused() -> None:
+        with pytest.raises(Unavailable):
+            own_gateway.client.predict("bad", rows(1))
+
+    _, seconds = shortest(refused, 0.4)
+    assert seconds < 0.4
     assert own_gateway.stop() == 0  # the hanging thread does not keep the process
 
 
@@ -86,13 +92,14 @@ def test_a_slow_shadow_does_not_slow_the_primary(own_gateway):
     """Copies that cannot keep up are dropped and counted, while every answer comes at once."""
     shadow = variant(own_gateway.trouble("sleep", seconds=0.3), "next", "shadow")
     own_gateway.deploy("late", variant(own_gateway.constant(0.1), "old"), shadow)
-    started = time.monotonic()
-    for _ in range(30):
-        assert own_gateway.client.predict("late", rows(250))["score"][0] == 0.1
-    assert time.monotonic() - started < 30 * 0.3 / 2
-    text = own_gateway.http.get("/metrics").text
-    (line,) = [n for n in text.splitlines() if n.startswith("mainspring_dropped_rows_total{")][1:]
-    assert int(line.rsplit(" ", 1)[1]) > 0
+    took, end = [], time.monotonic() + 60
+    while dropped(own_gateway) == 0:  # on a busy machine we may be slow enough for the shadow
+        assert time.monotonic() < end
+        for _ in range(30):
+            started = time.monotonic()
+            assert own_gateway.client.predict("late", rows(900))["score"][0] == 0.1
+            took.append(time.monotonic() - started)
+    assert statistics.median(took) < 0.3 / 2
 
 
 def test_bad_rows_do_not_shut_a_champion(own_gateway):

@@ -2,18 +2,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.postgres_server import running
+from tests.timing import shortest
 from wire import Wire, serving
 
 from mainspring._adapters.sql.registry import SqlRegistry
@@ -87,21 +86,6 @@ def own(
         wire.http.close()
 
 
-def best(call: Any) -> tuple[httpx.Response, float]:
-    """The answer, and the shortest of up to ten times: others may keep the machine busy.
-
-    What takes long by itself does so each time; so the first that is short enough decides.
-    """
-    shortest = float("inf")
-    for _ in range(10):
-        started = time.perf_counter()
-        answer = call()
-        shortest = min(shortest, time.perf_counter() - started)
-        if shortest < SECONDS:
-            break
-    return answer, shortest
-
-
 def state(wire: Wire) -> list[Any]:
     """What the server holds, as its own searches tell it."""
     found = [wire.http.post(f"{V2}/runs/search", json={"experiment_ids": ["0"]}).json()]
@@ -117,7 +101,9 @@ def state(wire: Wire) -> list[Any]:
 def refused_at_once(
     wire: Wire, method: str, path: str, body: bytes, limit: float = SECONDS
 ) -> None:
-    answer, seconds = best(lambda: wire.http.request(method, path, content=body, headers=JSON))
+    answer, seconds = shortest(
+        lambda: wire.http.request(method, path, content=body, headers=JSON), limit
+    )
     assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:300])
     assert answer.json()["error_code"]
     assert seconds < limit, seconds
@@ -206,8 +192,8 @@ def test_bodies_that_are_not_json_objects_are_refused_at_once(
         answer = own[0].http.request(route.method, path, content=body, headers=JSON)
         assert answer.status_code < 500
         return
-    answer, seconds = best(
-        lambda: own[0].http.request(route.method, path, content=body, headers=JSON)
+    answer, seconds = shortest(
+        lambda: own[0].http.request(route.method, path, content=body, headers=JSON), SECONDS
     )
     assert 400 <= answer.status_code < 500, answer.text[:300]
     assert seconds < SECONDS
