@@ -282,7 +282,7 @@ def _record(workspace: Workspace) -> Iterator[Finding]:
         return
     report = recorded(workspace, verify)
     if report.flaw is None:
-        yield Finding("ok", "record", f"chain of {report.events:,} events unbroken")
+        yield Finding("ok", "record", f"chain unbroken, events so far: {report.events:,}")
     else:
         yield Finding(
             "wrong",

@@ -5,7 +5,7 @@ is 'train': ingest, features, train, deploy. What was done with the same inputs 
 and a run that was cut off goes on with the same command.
 
   mainspring run train
-  mainspring run train --set learner=linear
+  mainspring run train --set learner=logistic
   mainspring run train --dry-run
 """
 
