@@ -98,3 +98,31 @@ def test_what_cannot_be_scored_is_said_before_anything_is_written(tables, models
     with pytest.raises(Invalid, match="key"):
         score_table(tables, BatchJob(TableVersion("flights"), "out", ("id",), "3"), models)
     assert not tables.exists("out")
+
+
+class Choosy:
+    """A model without an answer to rows that lack a number."""
+
+    def predict(self, inputs):
+        return 0.5 + 0 * inputs[:, 0]
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_row_that_cannot_be_scored_is_named(tables, models, copies):
+    """Of millions of rows one must be found; nothing of its part is stored."""
+    tables.append(
+        "gaps",
+        {
+            "flight": np.arange(1000, 1100),
+            "miles": np.where(np.arange(100) == 61, np.nan, 1.0),
+            "carrier": np.array(["AA"] * 100, object),
+        },
+    )
+    for model in models:
+        model._loaded = Choosy()
+    job = BatchJob(TableVersion("gaps"), "gaps_scored", ("flight",), "3")
+    with pytest.raises(Invalid, match="in the row of flight '1061'") as raised:
+        score_table(tables, job, (models * 2)[:copies])
+    assert raised.value.code == "serving.prediction_failed"
+    assert raised.value.facts["row"] == "flight '1061'"
+    assert not tables.exists("gaps_scored")

@@ -257,3 +257,12 @@ def test_csv_reads_back_what_was_written(rows, cut):
         )
     ]
     assert found == rows
+
+
+def test_rows_without_a_moment_are_told_what_gives_one(ws, tmp_path):
+    """The hint names what the command takes, for that is the usual first try."""
+    file = tmp_path / "o.jsonl"
+    file.write_text('{"prediction_id": "p1", "outcome": 1}\n')
+    with pytest.raises(Invalid) as raised:
+        ws.outcomes.from_file("late", file)
+    assert "--at" in raised.value.hint

@@ -141,7 +141,10 @@ def _score_part(
     if rows == 0:
         return 0
     inputs = job.preparation.made(frame) if job.preparation else frame
-    scores = _score(models, inputs, rows)
+    try:
+        scores = _score(models, inputs, rows)
+    except Invalid as error:
+        raise _of_row(error, _first_refused(models[0], inputs, rows), job, frame) from error
     written: dict[str, NDArray[Any]] = {name: frame[name] for name in job.key}
     written["score"] = scores.score
     if scores.decision is not None:
@@ -161,17 +164,43 @@ def _score(models: Sequence[ServedModel], frame: Frame, rows: int) -> Scores:
         if stop > start
     ]
 
-    def one(piece: tuple[ServedModel, slice]) -> Scores:
-        model, some = piece
-        columns = {name: _as_input(frame[name][some], model, name) for name in model.names}
-        return model.score(model.encode(columns, some.stop - some.start))
-
     with ThreadPoolExecutor(len(slices)) as pool:
-        scored = list(pool.map(one, slices))
+        scored = list(pool.map(lambda piece: _scored(*piece, frame), slices))
     decisions = [scores.decision for scores in scored if scores.decision is not None]
     return Scores(
         np.concatenate([scores.score for scores in scored]),
         np.concatenate(decisions) if len(decisions) == len(scored) else None,
+    )
+
+
+def _scored(model: ServedModel, some: slice, frame: Frame) -> Scores:
+    columns = {name: _as_input(frame[name][some], model, name) for name in model.names}
+    return model.score(model.encode(columns, some.stop - some.start))
+
+
+def _first_refused(model: ServedModel, frame: Frame, rows: int) -> int:
+    """The place of a row that the model refuses, found by halving."""
+    low, high = 0, rows
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            _scored(model, slice(low, middle), frame)
+        except Invalid:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _of_row(error: Invalid, row: int, job: BatchJob, frame: Frame) -> Invalid:
+    """The same error, with the key of a row that it is about."""
+    told = ", ".join(f"{name} {str(frame[name][row])[:80]!r}" for name in job.key)
+    return Invalid(
+        error.code,
+        f"{error.message.rstrip('.')}, as in the row of {told}.",
+        hint=error.hint,
+        **error.facts,
+        row=told,
     )
 
 

@@ -97,12 +97,12 @@ def read_batches(lines: Lines, format_: Format, naming: Naming) -> Iterator[Repo
         yield batch.done()
 
 
-def flawed(row: int, what: str) -> FlawedRowError:
+def flawed(row: int, what: str, hint: str = "") -> FlawedRowError:
     """The refusal of a row."""
     return FlawedRowError(
         "serving.bad_outcome",
         f"Row {row:,} {what}.",
-        hint="Mend it and import again from the start: nothing is stored twice.",
+        hint=f"{hint or 'Mend it'} and import again from the start: nothing is stored twice.",
         row=row,
     )
 
@@ -188,7 +188,12 @@ def _known_at(row: Mapping[str, Any], number: int, naming: Naming) -> int:
     said = row.get(naming.known_at)
     if said in (None, ""):
         if naming.at is None:
-            raise flawed(number, f"does not say when its outcome was known ({naming.known_at!r})")
+            raise flawed(
+                number,
+                f"does not say when its outcome was known ({naming.known_at!r})",
+                "Give a moment for the rows that tell none (--at), or the name of the column that "
+                "does (--known-at),",
+            )
         return to_micros(naming.at)
     try:
         moment = datetime.fromisoformat(said)
