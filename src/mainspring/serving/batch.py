@@ -165,7 +165,7 @@ def _score(models: Sequence[ServedModel], frame: Frame, rows: int) -> Scores:
     ]
 
     with ThreadPoolExecutor(len(slices)) as pool:
-        scored = list(pool.map(lambda piece: _scored(*piece, frame), slices))
+        scored = list(pool.map(lambda piece: _scored(piece[0], piece[1], frame), slices))
     decisions = [scores.decision for scores in scored if scores.decision is not None]
     return Scores(
         np.concatenate([scores.score for scores in scored]),
