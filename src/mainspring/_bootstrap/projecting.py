@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mainspring._bootstrap.endpoints import FolderGateway
 from mainspring.core.errors import Conflict
 from mainspring.projects.opening import Opening
-from mainspring.projects.parts import Parts
+from mainspring.projects.parts import Parts, SettableClock
 from mainspring.projects.pipeline import Pipelines
 from mainspring.projects.production import Gateway, Production
 from mainspring.projects.rows import FeatureRows
@@ -85,8 +85,15 @@ def production_of(workspace: Workspace, gateway: Gateway | None = None) -> Produ
     )
 
 
-def parts_of(workspace: Workspace, rows: FeatureRows, progress: Progress) -> Parts:
-    """The stages that the project's own work uses, outside a replay."""
+def parts_of(
+    workspace: Workspace,
+    rows: FeatureRows,
+    progress: Progress,
+    *,
+    production: Production | None = None,
+    clock: SettableClock | None = None,
+) -> Parts:
+    """The stages that the project's own work uses; a replay brings its own gateway and clock."""
     return Parts(
         project=workspace.project,
         database=workspace.database,
@@ -99,8 +106,8 @@ def parts_of(workspace: Workspace, rows: FeatureRows, progress: Progress) -> Par
         watch=workspace.watch,
         loop=workspace.loop,
         record=workspace.governance,
-        production=production_of(workspace),
-        clock=LiveClock(workspace.clock),
+        production=production or production_of(workspace),
+        clock=clock or LiveClock(workspace.clock),
         progress=progress,
     )
 

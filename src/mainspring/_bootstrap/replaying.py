@@ -11,7 +11,7 @@ import msgspec
 
 from mainspring._adapters.clock import ReplayClock
 from mainspring._bootstrap.gateway import running_gateway
-from mainspring._bootstrap.projecting import opening_of, production_of
+from mainspring._bootstrap.projecting import opening_of, parts_of, production_of
 from mainspring._bootstrap.workspace import Workspace
 from mainspring.core.digest import Digest, digest_of
 from mainspring.core.errors import Conflict, Invalid
@@ -111,19 +111,4 @@ def _parts(
             hint='Add [endpoint] with name = "..." to mainspring.toml.',
         )
     production = production_of(workspace, gateway)
-    return Parts(
-        project=workspace.project,
-        database=workspace.database,
-        tables=workspace.tables,
-        datasets=workspace.datasets,
-        rows=rows,
-        trainer=workspace.trainer,
-        registry=workspace.registry,
-        executions=workspace.executions,
-        watch=workspace.watch,
-        loop=workspace.loop,
-        record=workspace.governance,
-        production=production,
-        clock=clock,
-        progress=progress,
-    )
+    return parts_of(workspace, rows, progress, production=production, clock=clock)
