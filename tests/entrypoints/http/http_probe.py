@@ -20,14 +20,14 @@ def free_port() -> int:
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """The small server in a process of its own, once it says that it is ready."""
-    port = free_port()
     process = subprocess.Popen(
-        [sys.executable, str(SERVER), str(port), *arguments], stderr=subprocess.PIPE, text=True
+        [sys.executable, str(SERVER), "0", *arguments], stderr=subprocess.PIPE, text=True
     )
     try:
         assert process.stderr is not None
-        assert "ready at" in process.stderr.readline()
-        yield port, process
+        line = process.stderr.readline()
+        assert "ready at" in line, line + process.stderr.read()
+        yield int(line.strip().rpartition(":")[2].strip("/")), process
     finally:
         process.kill()
         process.communicate()

@@ -118,7 +118,7 @@ def test_damaged_requests_harm_nobody(served: Served, caplog: pytest.LogCaptureF
     """Seconds of random damage: every connection ends, memory stays, the next question is answered."""
     caplog.set_level("CRITICAL", "mainspring.http")
     chance, end, rounds, before = random.Random(7), time.monotonic() + SECONDS, 0, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or rounds < 4:
         for _ in range(50):
             with served.open() as client:
                 client.sendall(_damaged(chance))
@@ -128,7 +128,6 @@ def test_damaged_requests_harm_nobody(served: Served, caplog: pytest.LogCaptureF
         rounds += 1
         if rounds == 2:
             before = _memory_bytes()
-    assert rounds > 3
     served.until(lambda: not served.listener._connections)
     assert _memory_bytes() - before < 32 << 20
     assert served.ask(_SEEDS[0]).startswith(b"HTTP/1.1 200")
