@@ -89,6 +89,12 @@ def test_an_example_can_be_typed(line):
     assert build_parser(noun).parse_args(words).run
 
 
+def test_help_is_also_a_word(cli):
+    """``mainspring help`` and ``mainspring help NOUN VERB`` are what ``--help`` is."""
+    assert cli("help").out == cli("--help").out
+    assert cli("help", "models", "promote").out == cli("models", "promote", "--help").out
+
+
 def test_wrong_use_shows_right_use(cli):
     """Who leaves an argument out is shown a whole command."""
     assert "Such as: mainspring run train\n" in cli("run").err

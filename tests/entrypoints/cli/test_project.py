@@ -30,6 +30,13 @@ def test_init_from_a_csv_gives_a_project_that_runs(project, cli):
     assert cli("features", "ls", "--json").document["feature_sets"][0]["name"] == "features"
 
 
+def test_init_says_what_it_will_predict(cli, project, monkeypatch):
+    """A target that was guessed is told at once, as SQL over the row."""
+    monkeypatch.chdir(project.parent)
+    told = cli("init", "guessed", "--csv", "orders.csv", "--yes").out
+    assert 'It predicts "returned" = ' in told
+
+
 def test_init_asks_its_nine_questions_on_a_terminal(cli, tmp_path, monkeypatch, capsys):
     """On a terminal the questions are asked and the answers written down."""
     (tmp_path / "orders.csv").write_text(orders())

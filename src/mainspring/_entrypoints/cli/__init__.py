@@ -64,6 +64,8 @@ def _noun(arguments: Sequence[str]) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code says what became of it (0 done ... 5 unavailable)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["help"]:  # what many would type
+        words = [*words[1:], "--help"]
     output = Output(as_json="--json" in words)
     try:
         code = _run(words, output)

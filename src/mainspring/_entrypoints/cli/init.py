@@ -141,6 +141,11 @@ def _tell(output: Output, started: Started, template: str) -> None:
     for name in started.files:
         if not name.startswith("."):
             output.line(f"  {name}")
+    if template == "tabular":
+        output.line()
+        output.line(
+            f"It predicts {_predicted(started.folder)}; [problem] in mainspring.toml says so."
+        )
     if started.notes:
         output.heading("Look at these first:")
         for note in started.notes:
@@ -159,6 +164,16 @@ def _tell(output: Output, started: Started, template: str) -> None:
     output.heading("Next:")
     for step in steps:
         output.line(f"  {step}")
+
+
+def _predicted(folder: Path) -> str:
+    """What a new project predicts, as its file says it."""
+    import tomllib
+
+    from mainspring._bootstrap.folder import PROJECT_FILE
+
+    problem = tomllib.loads((folder / PROJECT_FILE).read_text("utf-8"))["problem"]
+    return str(problem.get("target_sql") or problem["target"])
 
 
 def _texts(files: tuple[str, ...]) -> str:
