@@ -78,6 +78,33 @@ def test_a_segment_shipped_twice_counts_once(tmp_path, tables):
     assert counts(tables) == [("a", "champion", 1)]
 
 
+def test_two_who_ship_at_once_only_do_the_work_twice(tmp_path):
+    """What the other has shipped and removed since we looked is no error, and counts once."""
+    folder = tmp_path / "records"
+
+    class Shared(DeltaTables):
+        """Before our first append another worker passes over the whole folder."""
+
+        others: Shipped | None = None
+
+        def append_query(self, *arguments, **named):
+            if self.others is None:
+                self.others = Shipped(0, 0)
+                self.others = ship(folder, self)
+            return super().append_query(*arguments, **named)
+
+    for number in range(3):
+        segment(folder, f"{number}", answered([f"p{number}"]))
+    tables = Shared(tmp_path / "tables")
+    try:
+        ship(folder, tables)
+        assert tables.others == Shipped(3, 3)
+        assert counts(tables) == [(f"p{number}", "champion", 1) for number in range(3)]
+    finally:
+        tables.close()
+    assert not list(folder.iterdir())
+
+
 def test_a_prediction_asked_again_counts_once(tmp_path, tables):
     """The same id within a segment, and in another one, is one prediction per role."""
     folder = tmp_path / "records"

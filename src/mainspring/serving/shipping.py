@@ -77,9 +77,11 @@ def ship(folder: Path, tables: Tables) -> Shipped:
 
 
 def _ship_segment(path: Path, tables: Tables) -> int:
-    data = path.read_bytes()
+    try:
+        data, batches = path.read_bytes(), list(read_segment(path))
+    except FileNotFoundError:  # somebody else has shipped it since we looked
+        return 0
     token = f"{path.stem}:{sha256(data)}"
-    batches = list(read_segment(path))
     for name, some in _by(batches, _inputs_of).items():
         if name is not None:
             _append(tables, name, _Shipment(some, [b.inputs() for b in some], _INPUT_KEY), token)
