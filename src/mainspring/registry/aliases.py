@@ -155,6 +155,12 @@ class Aliases:
             lambda reader: self.store.moves(reader, self._ever(reader, name), alias, limit=limit)
         )
 
+    def moves(self, name: str, *, limit: int = 1_000) -> list[Move]:
+        """Every move of every alias, also of those that are no more, newest first."""
+        return self.database.read(
+            lambda reader: self.store.moves(reader, self._ever(reader, name), None, limit=limit)
+        )
+
     def live_at(self, name: str, alias: str, moment: datetime) -> int | None:
         """The version an alias pointed at in a past moment; None when at none."""
         check_alias(alias)

@@ -84,12 +84,12 @@ class RegistryStore(Protocol):
         self,
         reader: Reader,
         model: Model,
-        alias: str,
+        alias: str | None,
         *,
         until: datetime | None = None,
         limit: int = 1_000,
     ) -> list[Move]:
-        """An alias's history up to and including a moment, newest first."""
+        """An alias's history (None: of all) up to and including a moment, newest first."""
         ...
 
 

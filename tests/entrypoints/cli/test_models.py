@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+
+from mainspring._bootstrap.workspace import open_workspace
+from mainspring.registry.types import Because
 
 
 def test_versions_by_number_alias_and_name(registered, cli):
@@ -146,3 +150,27 @@ def test_completion_knows_every_word(cli):
         script = cli("completion", shell).out
         for word in ("quarantine", "lineage", "rollback", "noted"):
             assert word in script, (shell, word)
+
+
+def test_the_history_of_a_model_is_that_of_all_its_aliases_and_stages(registered, cli):
+    """NAME lists every move, of removed aliases and old stages too; --at says what was where."""
+    cli("models", "promote", "shop/1", "--why", "first")
+    with open_workspace(registered / ".mainspring") as workspace:
+        aliases, versions = workspace.registry.aliases, workspace.registry.versions
+        aliases.move("shop", "trial", to=2, expected=None, because=Because(evidence={"auc": 0.7}))
+        versions.transition("shop", 2, "Production")
+        then = datetime.now(UTC)
+        aliases.remove("shop", "trial", expected=2)
+    told = cli("models", "history", "shop").out.splitlines()
+    assert [line.split()[2:5] for line in told[1:]] == [
+        ["@trial", "2", "-"],
+        ["2", "stage", "None"],
+        ["@trial", "-", "2"],
+        ["@champion", "-", "1"],
+    ]
+    assert "auc=0.7" in told[3]
+    at = then.isoformat(timespec="microseconds").removesuffix("+00:00")
+    found = cli("models", "history", "shop", "--at", at, "--json").document["then"]
+    assert found == {"@champion": 1, "@trial": 2, "2 stage": "Production"}
+    assert cli("models", "history", "shop", "--at", "2020-01-01", "--json").document["then"] == {}
+    assert "nothing" in cli("models", "history", "shop", "--at", "2020-01-01").out

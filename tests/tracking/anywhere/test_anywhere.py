@@ -201,6 +201,11 @@ def test_models_versions_and_aliases(ws: ms.Workspace) -> None:
     assert registry.models.get(name).aliases == {"champion": 2}
     assert registry.aliases.remove(name, "champion", expected=2).after is None
     assert registry.aliases.remove(name, "champion", expected=None) is None
+    registry.aliases.move(name, "trial", to=1, expected=None)
+    moves = [(move.alias, move.after) for move in registry.aliases.moves(name)]
+    assert moves[:2] == [("trial", 1), ("champion", None)]
+    assert len(registry.aliases.moves(name, limit=3)) == 3
+    registry.aliases.remove(name, "trial", expected=1)
     judged = registry.versions.judge(name, 1, "rejected", Because("bad"))
     assert (judged.status, judged.reason) == ("rejected", "bad")
     assert [change.after for change in registry.versions.changes(name, 1)] == ["rejected"]

@@ -147,6 +147,10 @@ class RemoteAliases:
         path = ("models", name, "aliases", alias, "moves")
         return self.wire.get(list[Move], *path, limit=limit)
 
+    def moves(self, name: str, *, limit: int = 1_000) -> list[Move]:
+        """Every move of every alias, newest first."""
+        return self.wire.get(list[Move], "models", name, "moves", limit=limit)
+
     def live_at(self, name: str, alias: str, moment: datetime) -> int | None:
         """The version an alias pointed at in a past moment; None when at none."""
         path = ("models", name, "aliases", alias, "then")

@@ -206,18 +206,22 @@ class SqlRegistry:
         self,
         reader: Reader,
         model: Model,
-        alias: str,
+        alias: str | None,
         *,
         until: datetime | None = None,
         limit: int = 1_000,
     ) -> list[Move]:
-        values: list[Any] = [model.id, alias]
-        where = "model_id = ? AND alias = ?"
+        values: list[Any] = [model.id]
+        where = "model_id = ?"
+        if alias is not None:
+            values.append(alias)
+            where += " AND alias = ?"
         if until is not None:
             where += " AND time_micros <= ?"
             values.append(to_micros(until))
         # Within one alias time and revision grow together, so either index gives the order.
         by = "time_micros DESC, revision DESC" if until is not None else "revision DESC"
+        by = "event_sequence DESC" if alias is None else by
         found = reader.all(
             f"SELECT {rows.MOVE} FROM alias_moves WHERE {where} ORDER BY {by} LIMIT ?",
             [*values, limit],

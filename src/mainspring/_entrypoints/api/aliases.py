@@ -84,6 +84,11 @@ class AliasOperations:
                 asks=MovesQuery,
             ),
             Operation(
+                method="GET", path=f"{one}/moves", handler=self.every_move,
+                permission=READ, summary="The history of all aliases, newest first.",
+                gives=list[Move], asks=MovesQuery,
+            ),
+            Operation(
                 method="GET", path=f"{one}/aliases/{{alias}}/then", handler=self.then_live,
                 permission=READ, summary="Where an alias pointed at a past moment.",
                 gives=PointedAt, asks=MomentQuery,
@@ -111,11 +116,12 @@ class AliasOperations:
         )
 
     def moves(self, request: Request) -> Response:
-        limit = query(request, MovesQuery).limit
-        if not 1 <= limit <= _MOST_MOVES:
-            raise Invalid("http.bad_query", f"limit is between 1 and {_MOST_MOVES}.")
         name, alias = request.params["name"], request.params["alias"]
-        return reply(request, self.registry.aliases.history(name, alias, limit=limit))
+        return reply(request, self.registry.aliases.history(name, alias, limit=_limit(request)))
+
+    def every_move(self, request: Request) -> Response:
+        name = request.params["name"]
+        return reply(request, self.registry.aliases.moves(name, limit=_limit(request)))
 
     def then_live(self, request: Request) -> Response:
         at = query(request, MomentQuery).at
@@ -168,3 +174,10 @@ def _expected(request: Request, asked: AliasMove | AliasChange) -> Alias | int |
 
 def _because(request: Request, asked: AliasMove | AliasChange) -> Because:
     return Because(why=asked.why, actor=request.actor, key=asked.key)
+
+
+def _limit(request: Request) -> int:
+    limit = query(request, MovesQuery).limit
+    if not 1 <= limit <= _MOST_MOVES:
+        raise Invalid("http.bad_query", f"limit is between 1 and {_MOST_MOVES}.")
+    return limit

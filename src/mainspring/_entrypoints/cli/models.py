@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mainspring._entrypoints.cli import models_package, models_transfer
+from mainspring._entrypoints.cli import models_history, models_package, models_transfer
 from mainspring._entrypoints.cli.models_plan import plan_fields, tell_plan
 from mainspring._entrypoints.cli.opening import command, opened
 from mainspring._entrypoints.cli.output import FAILED, Output, cell
@@ -17,8 +17,6 @@ from mainspring._entrypoints.cli.parser import count, past, verb, verbs
 from mainspring.core.errors import Invalid
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mainspring._bootstrap.workspace import Workspace
     from mainspring.registry.card import Card
     from mainspring.registry.facts import Measured
@@ -39,13 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     diff = verb(among, "diff", run_diff, "what differs between two versions of a model")
     diff.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
     diff.add_argument("other", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
-    history = verb(among, "history", run_history, "every move of an alias, or of a version's life")
-    history.add_argument(
-        "address", metavar=f"NAME@alias|{_ADDRESS}", help="the alias or the version"
-    )
-    history.add_argument(
-        "--at", type=past, metavar="MOMENT", help="where the alias pointed then (2024-05-01T12:00)"
-    )
+    models_history.add(among)
     card = verb(among, "card", run_card, "the model card, as Markdown")
     card.add_argument("address", metavar=f"{_ADDRESS}|NAME@alias", help="the version")
     check = verb(
@@ -275,49 +267,6 @@ def _same_model(address: str, name: str) -> str:
 def _short(value: Any) -> str:
     text = cell(value)
     return f"{text[7:19]}..." if text.startswith("sha256:") else text
-
-
-def run_history(arguments: argparse.Namespace, output: Output) -> int:
-    """Shows the moves of an alias or the judgements of a version."""
-    from mainspring.registry import parse_address
-
-    address = parse_address(arguments.address)
-    with opened(arguments, anywhere=True) as workspace:
-        registry = workspace.registry
-        if address.number is not None:
-            changes = registry.versions.changes(address.name, address.number)
-            if output.as_json:
-                output.document({"changes": changes})
-                return 0
-            output.table(
-                ("when (UTC)", "what", "from", "to", "who", "why"),
-                [(c.time, c.field, c.before, c.after, c.actor, c.why) for c in changes],
-            )
-            if not changes:
-                output.note(f"{address} is as it was registered.")
-            return 0
-        alias = address.alias or _CHAMPION
-        if arguments.at is not None:
-            number = registry.aliases.live_at(address.name, alias, arguments.at)
-            return _tell_then(output, f"{address.name}@{alias}", arguments.at, number)
-        moves = registry.aliases.history(address.name, alias)
-    if output.as_json:
-        output.document({"moves": moves})
-        return 0
-    output.table(
-        ("when (UTC)", "from", "to", "who", "why"),
-        [(m.time, m.before, m.after, m.actor, m.why) for m in moves],
-    )
-    if not moves:
-        output.note(f"{address.name}@{alias} was never set.")
-    return 0
-
-
-def _tell_then(output: Output, alias: str, at: datetime, number: int | None) -> int:
-    if output.as_json:
-        output.document({"alias": alias, "at": at, "version": number})
-    output.line(f"{alias} at {cell(at)} UTC: {_spoken(number)}")
-    return 0
 
 
 def run_verify(arguments: argparse.Namespace, output: Output) -> int:

@@ -85,7 +85,7 @@ class ModelPages:
             versions=versions.items,
             tracked=tracked(self.tracking, (version.run_id for version in versions.items)),
             more=versions.next_token,
-            moves=self._moves(model.name, [asked] if asked else sorted(model.aliases)),
+            moves=self._moves(model.name, asked),
             asked=asked,
             at=one(request, "at").strip(),
             then=self._then(model.name, asked or CHAMPION, at) if at else None,
@@ -117,14 +117,12 @@ class ModelPages:
         """Where an alias pointed at a past moment."""
         return Then(alias, at, self.registry.aliases.live_at(name, alias, at))
 
-    def _moves(self, name: str, aliases: list[str]) -> list[Move]:
-        """The latest moves of aliases, newest first."""
-        moves = [
-            move
-            for alias in aliases
-            for move in self.registry.aliases.history(name, alias, limit=_MOVES)
-        ]
-        return sorted(moves, key=lambda move: -move.sequence)[:_MOVES]
+    def _moves(self, name: str, alias: str) -> list[Move]:
+        """The latest moves of an alias or, without one, of all that ever were, newest first."""
+        aliases = self.registry.aliases
+        if alias:
+            return aliases.history(name, alias, limit=_MOVES)
+        return aliases.moves(name, limit=_MOVES)
 
     def _card(self, version: Version) -> tuple[Card | None, MainspringError | None]:
         """The card, or what is wrong with the package; neither when there is no package."""
