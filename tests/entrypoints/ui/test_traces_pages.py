@@ -108,3 +108,11 @@ def test_a_page_shows_so_many_spans_at_most(empty: Site) -> None:
     text = empty.get(f"/traces/tr-{7:032x}").text
     assert text.count("<rect") == MAX_SPANS
     assert f"The first {MAX_SPANS} of {MAX_SPANS + 9}." in text
+
+
+def test_an_empty_page_tells_how_traces_come(empty: Site) -> None:
+    """Both ways in are whole: the client's experiment, and the header that an exporter needs."""
+    experiment = empty.tracking.experiments.create("asked").id
+    text = empty.get(f"/traces?experiment={experiment}").text
+    assert f'set_experiment(experiment_id="{experiment}")' in text
+    assert f"x-mlflow-experiment-id: {experiment}" in text

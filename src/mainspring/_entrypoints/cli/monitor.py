@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mainspring._entrypoints.cli.opening import opened, project_folder
+from mainspring._entrypoints.cli.opening import command, opened, project_folder
 from mainspring._entrypoints.cli.output import Output, cell
 from mainspring._entrypoints.cli.parser import count, verb, verbs
 from mainspring.core.errors import NotFound
@@ -102,7 +102,10 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
         ],
     )
     if not windows:
-        output.note(f"No window of {endpoint!r} was closed yet.")
+        output.note(
+            f"No window of {endpoint!r} was closed yet. One that is due is closed by: "
+            f"{command(arguments, 'monitor run')}"
+        )
     return 0
 
 
