@@ -1,9 +1,9 @@
 """The house inspects itself: who imports whom, what a start costs, which door a library has."""
 
 import ast
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -138,20 +138,26 @@ def test_a_start_loads_nothing_heavy(code):
     assert len(loaded) < 250
 
 
-def seconds(command, runs=5):
-    best = 60.0
+def processor_seconds(command, runs=5):
+    """The least that a command needed of the processor: by the clock others would count too."""
+    best, before = 60.0, children_seconds()
     for _ in range(runs):
-        start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
-        best = min(best, time.perf_counter() - start)
+        after = children_seconds()
+        best, before = min(best, after - before), after
     return best
+
+
+def children_seconds():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @pytest.mark.slow
 def test_help_is_shown_at_once():
     """'--help' costs at most eight bare interpreters (100 ms where a bare one takes 12 ms)."""
-    bare = seconds([sys.executable, "-c", "pass"])
-    assert seconds([sys.executable, "-m", "mainspring", "--help"]) < 8 * bare
+    bare = processor_seconds([sys.executable, "-c", "pass"])
+    assert processor_seconds([sys.executable, "-m", "mainspring", "--help"]) < 8 * bare
 
 
 def test_no_text_is_evaluated_and_no_shell_is_started():
