@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mainspring._adapters.mlruns import flat_yaml
 from mainspring._adapters.mlruns.flat_yaml import parse_flat
@@ -23,7 +24,7 @@ from mainspring.tracking import Batch, DatasetInput, Point, Run
 from mainspring.tracking.archive import RunFile, export_run
 from mainspring.tracking.intake import TAKEN_TAG, Intake
 from mainspring.tracking.origin import Origin
-from mainspring.tracking.types import Dataset
+from mainspring.tracking.types import Dataset, Experiment
 
 
 @pytest.fixture
@@ -290,3 +291,43 @@ def test_yaml_as_it_is_written() -> None:
 def test_any_text_is_parsed_to_the_end(text: str) -> None:
     """A damaged file gives some mapping, never a crash."""
     assert isinstance(parse_flat(text), dict)
+
+
+class Dirty:
+    """An origin that holds what this workspace refuses: names, a user, a dataset, a tag."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._origin, name)
+
+    def experiments(self) -> Iterator[Experiment]:
+        for one in self._origin.experiments():
+            yield replace(one, name="fli\u202eghts", tags={**one.tags, "a//b": "1"})
+
+    def runs(self, experiment: Experiment) -> Iterator[Run]:
+        [one] = self._origin.experiments()
+        assert experiment.id == one.id
+        for run in self._origin.runs(one):
+            nameless = DatasetInput(Dataset(name="", digest="", source="s"), {})
+            datasets = (nameless, *run.datasets)
+            yield replace(run, name="two\nlines", user="m\x1be", datasets=datasets)
+
+
+def test_one_thing_that_cannot_be_stored_does_not_cost_the_run(
+    here: Workspace, there: Workspace
+) -> None:
+    """What is refused is left out or cleaned and reported; metrics, files and the rest arrive."""
+    run = whole(there)
+    taken = Intake(here.tracking).take(Dirty(RunFile(packed(there, run))))  # type: ignore[arg-type]
+    assert (taken.runs, taken.points, taken.files) == (1, 301, 2)
+    found = here.tracking.runs.get(run.id)
+    assert (found.name, found.user, found.status) == ("twolines", "me", "FINISHED")
+    assert [entry.dataset.name for entry in found.datasets] == ["orders"]
+    experiment = here.tracking.experiments.get(found.experiment_id)
+    assert (experiment.name, experiment.tags) == ("flights", {"owner": "me"})
+    told = [difference.what for difference in taken.differences]
+    assert len(told) == 5
+    for words in ("its name", "its user", "left out the dataset", "left out the tag"):
+        assert any(words in one for one in told)

@@ -19,15 +19,27 @@ from mainspring.core.ids import RunId
 from mainspring.ports.database import Transaction
 from mainspring.tracking import Tracking
 from mainspring.tracking.batches import check_points
+from mainspring.tracking.inputs import check_datasets
 from mainspring.tracking.limits import (
+    MAX_EXPERIMENT_NAME,
     MAX_PARAM_VALUE,
     MAX_PARAMS,
+    MAX_RUN_NAME,
     MAX_TAG_VALUE,
     MAX_TAGS,
     check_pairs,
+    hidden,
 )
 from mainspring.tracking.origin import Bytes, Files, Origin, Taken
-from mainspring.tracking.types import ENDED, NAME_TAG, Batch, Experiment, LoggedModel, Run
+from mainspring.tracking.types import (
+    ENDED,
+    NAME_TAG,
+    Batch,
+    DatasetInput,
+    Experiment,
+    LoggedModel,
+    Run,
+)
 
 TAKEN_TAG: Final = "mainspring.imported"
 _POINTS: Final = 20_000
@@ -65,12 +77,19 @@ class Intake:
     def _experiment(self, there: Experiment, taken: Taken) -> Experiment | None:
         where = f"experiment {there.name}"
         try:
-            here = self.tracking.experiments.ensure(there.name)
-            tags = {key: value for key, value in there.tags.items() if here.tags.get(key) != value}
-            return self.tracking.experiments.tag(here.id, tags) if tags else here
+            name = _clean("name", there.name, where, taken)[:MAX_EXPERIMENT_NAME]
+            here = self.tracking.experiments.ensure(name)
         except (Conflict, Invalid) as error:
             taken.differs(where, f"left out: {error.message}")
             return None
+        for key, value in there.tags.items():
+            if here.tags.get(key) == value:
+                continue
+            try:
+                self.tracking.experiments.tag(here.id, {key: value})
+            except (Conflict, Invalid) as error:
+                taken.differs(where, f"left out the tag {key[:80]!a}: {error.message}")
+        return here
 
     def _run(self, origin: Origin, run: Run, here: Experiment, taken: Taken) -> None:
         where = f"run {run.id}"
@@ -101,20 +120,37 @@ class Intake:
     def _create(self, run: Run, here: Experiment, where: str, taken: Taken) -> None:
         tags = self._pairs("tag", run.tags, MAX_TAG_VALUE, where, taken)
         first = dict(tags[:MAX_TAGS])
-        name = run.name or first.pop(NAME_TAG, "")
-        first.pop(NAME_TAG, None)
+        tagged = first.pop(NAME_TAG, "")
         self.tracking.runs.create(
-            here.id, name=name, user=run.user, start_ms=run.start_ms, tags=first, run_id=run.id
+            here.id,
+            name=_clean("name", run.name or tagged, where, taken)[:MAX_RUN_NAME],
+            user=_clean("user", run.user, where, taken),
+            start_ms=run.start_ms,
+            tags=first,
+            run_id=run.id,
         )
         params = self._pairs("parameter", run.params, MAX_PARAM_VALUE, where, taken)
         for some in _parts(params, MAX_PARAMS):
             self.tracking.runs.log(run.id, Batch(params=tuple(some))).result()
         for some in _parts([pair for pair in tags if pair[0] != NAME_TAG], MAX_TAGS):
             self.tracking.runs.log(run.id, Batch(tags=tuple(some))).result()
-        if run.datasets:
-            self.tracking.runs.link(run.id, datasets=run.datasets)
+        if datasets := self._datasets(run, where, taken):
+            self.tracking.runs.link(run.id, datasets=datasets)
         if run.models:
             self.tracking.runs.link(run.id, models=run.models)
+
+    def _datasets(self, run: Run, where: str, taken: Taken) -> list[DatasetInput]:
+        """The datasets that can be stored; the others are reported."""
+        found: list[DatasetInput] = []
+        for entry in run.datasets:
+            try:
+                check_datasets([entry])
+            except Invalid as error:
+                shown = entry.dataset.name[:80]
+                taken.differs(where, f"left out the dataset {shown!a}: {error.message}")
+            else:
+                found.append(entry)
+        return found
 
     def _pairs(
         self, what: str, values: dict[str, str], limit: int, where: str, taken: Taken
@@ -196,6 +232,14 @@ class Intake:
             taken.differs(where, f"left out: {error.message}")
             return
         taken.models += new
+
+
+def _clean(what: str, text: str, where: str, taken: Taken) -> str:
+    """The text without letters that control what is shown; what goes is reported."""
+    kept = "".join(letter for letter in text if not hidden(letter))
+    if kept != text:
+        taken.differs(where, f"its {what} {text[:80]!a} is {kept[:80]!a} here")
+    return kept
 
 
 def _parts(values: Iterable[T], size: int) -> Iterator[list[T]]:
