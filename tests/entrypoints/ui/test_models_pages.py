@@ -9,6 +9,7 @@ from pages_workspace import Site, add_model, add_run
 from mainspring._entrypoints.cli import build_parser
 from mainspring._entrypoints.ui.models import ROWS
 from mainspring.registry import Details
+from mainspring.registry.types import Because
 
 
 def test_models_are_listed_with_their_aliases(empty: Site) -> None:
@@ -43,6 +44,16 @@ def test_a_removed_alias_keeps_its_history(empty: Site) -> None:
     empty.registry.aliases.remove("late", "champion", expected=3)
     assert "removed" in empty.get("/models/late").text
     assert "removed" in empty.get("/models/late?alias=champion").text
+
+
+def test_a_move_shows_what_it_rests_on(empty: Site) -> None:
+    """The evidence of a move stands beside its reason."""
+    add_model(empty.registry, add_run(empty.tracking, "r", 0.5), "late")
+    because = Because("better in March", evidence={"auc": 0.71})
+    empty.registry.aliases.move("late", "trial", to=3, expected=None, because=because)
+    text = empty.get("/models/late").text.split('id="history"')[1]
+    assert "better in March" in text
+    assert "auc: 0.71" in text
 
 
 def test_a_version_shows_its_card(empty: Site) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mainspring.tracking import Run
 
 _SHOWN_METRICS = 3
+_MACHINE = "system/"  # what a run notes of its machine comes last
 _NONE_YET = (
     "No run yet. Training code logs them: with mainspring.open(), or with MLflow and "
     "MLFLOW_TRACKING_URI at a server of this workspace."
@@ -132,7 +133,8 @@ def _columns(
     asked = [key for key in arguments.columns.split(",") if key]
     if not asked:
         found = dict.fromkeys(point.key for run in runs for point in run.metrics)
-        asked = [f"metrics.{key}" for key in list(found)[:_SHOWN_METRICS]]
+        learned = sorted(found, key=lambda key: key.startswith(_MACHINE))  # stable: as first seen
+        asked = [f"metrics.{key}" for key in learned[:_SHOWN_METRICS]]
     columns: dict[str, list[Any]] = {
         "run": [run.id for run in runs],
         "name": [run.name for run in runs],
