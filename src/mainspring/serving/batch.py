@@ -24,6 +24,7 @@ from mainspring.serving.model import Scores, ServedModel
 
 ROWS_PER_PART: Final = 200_000
 PART_BYTES: Final = 64 << 20
+_REFUSED: Final = "serving.prediction_failed"
 _ADDED: Final = ("score", "decision", "model_version")
 
 
@@ -144,6 +145,8 @@ def _score_part(
     try:
         scores = _score(models, inputs, rows)
     except Invalid as error:
+        if error.code != _REFUSED:
+            raise
         raise _of_row(error, _first_refused(models[0], inputs, rows), job, frame) from error
     written: dict[str, NDArray[Any]] = {name: frame[name] for name in job.key}
     written["score"] = scores.score
@@ -196,7 +199,7 @@ def _of_row(error: Invalid, row: int, job: BatchJob, frame: Frame) -> Invalid:
     """The same error, with the key of a row that it is about."""
     told = ", ".join(f"{name} {str(frame[name][row])[:80]!r}" for name in job.key)
     return Invalid(
-        error.code,
+        "serving.prediction_failed",
         f"{error.message.rstrip('.')}, as in the row of {told}.",
         hint=error.hint,
         **error.facts,
