@@ -15,6 +15,7 @@ import pytest
 from mainspring._entrypoints.cli import build_parser
 from mainspring._entrypoints.cli.commands import COMMANDS
 from mainspring._entrypoints.cli.examples import EXAMPLES
+from mainspring._entrypoints.cli.monitor import first_of
 from mainspring._entrypoints.cli.parser import below
 
 ROOT = Path(__file__).parents[3]
@@ -155,6 +156,13 @@ def test_the_workspace_may_be_named_before_or_behind(ingested, cli, tmp_path, mo
 def test_no_server_is_pretended(cli):
     """A server's address is refused as unavailable instead of being ignored."""
     assert cli("--url", "http://localhost:1", "data", "ls").code == 5
+
+
+def test_many_names_are_cut_in_a_table():
+    """Forty inputs that moved are three names and a number; three are three."""
+    assert first_of(["a", "b", "c"]) == "a, b, c"
+    assert first_of([f"n{at}" for at in range(40)]) == "n0, n1, n2 and 37 more"
+    assert first_of([]) == ""
 
 
 def test_a_closed_pipe_is_no_error(ingested):

@@ -120,3 +120,26 @@ def test_what_an_empty_page_tells_to_type_can_be_typed(empty: Site) -> None:
     for command in told:
         words = command.split()
         assert build_parser(words[0]).parse_args(words).run
+
+
+def test_a_column_that_nothing_fills_is_not_there(empty: Site) -> None:
+    """MLflow's stages have a column only where a version has one; heads and cells stay level."""
+    add_model(empty.registry, add_run(empty.tracking, "r", 0.5), "late")
+    table = empty.get("/models/late").text.split("<caption", 1)[1].split("</table>")[0]
+    assert ">Stage<" not in table
+    heads = table.split("</thead>")[0].count("<th ")
+    first = table.split("<tbody>")[1].split("</tr>")[0]
+    assert heads == first.count("<th ") + first.count("<td")
+
+
+def test_a_long_lineage_is_folded(empty: Site) -> None:
+    """The nearest are in sight, the others one press away; none is left out."""
+    run_id = add_run(empty.tracking, "r", 0.5)
+    for at in range(5):
+        add_model(empty.registry, run_id, f"m{at}")
+    lineage = empty.get(f"/runs/{run_id}").text.split('id="lineage"')[1]
+    below = lineage.split("Led to")[1]
+    seen, folded = below.split("<details>")
+    assert seen.count('class="steps"') == 12
+    more = folded.count('class="steps"')
+    assert f"<summary>{more} more, further away</summary>" in folded

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
+from typing import Final
 
 from mainspring._entrypoints.cli.output import Output
+
+_NEXT: Final = {
+    "Look around:": "status",
+    "In a browser:": "server",
+    "Ask it:": "gateway",
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,4 +31,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
     folder = Path(arguments.dir or Path("demo") / arguments.example).absolute()
     copy_example(arguments.example, folder)
-    return play(arguments.workspace or folder / ".mainspring", output)
+    code = play(arguments.workspace or folder / ".mainspring", output)
+    where = shlex.quote(str(arguments.workspace or folder))
+    for what, words in _NEXT.items():
+        output.note(f"{what:<14}mainspring --workspace {where} {words}")
+    return code

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mainspring.monitoring.windows import Window
 
 _MOST = 100_000
+_NAMED = 3
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +97,7 @@ def run_ls(arguments: argparse.Namespace, output: Output) -> int:
                 f"{window.coverage:.0%}",
                 window.versions,
                 *(_value(window, name) for name in names),
-                ", ".join(one.name for one in window.drift if one.moved),
+                first_of([one.name for one in window.drift if one.moved]),
             )
             for window in windows
         ],
@@ -151,6 +152,12 @@ def run_show(arguments: argparse.Namespace, output: Output) -> int:
             [(q.name, q.check, q.observed, q.expected) for q in window.quality],
         )
     return 0
+
+
+def first_of(names: list[str]) -> str:
+    """The first names; ``show`` and ``--json`` tell all."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _value(window: Window, name: str) -> Any:
