@@ -3,8 +3,10 @@
 How "within 5 %" is decided on a machine whose noise is larger than that: two endpoints of the same
 model are asked in rounds, one with a shadow, and one without while the other's shadow is stopped
 (SIGSTOP), in turns, so that what else goes on meets both. Each pair of rounds gives a ratio of 99th percentiles. Were the true ratio at most 1.05,
-each pair would exceed it with a chance of at most one half; the test fails when more do than that
-allows: a one-sided sign test at 1 %.
+each pair would exceed it with a chance of at most one half; more do than that allows when a
+one-sided sign test at 1 % says so. Others on the machine may press on one side for longer than a
+measurement takes (they fill the core that the shadow had for itself), so the test fails when three
+measurements in a row say so.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from test_releases import champion
 
 from mainspring.serving import Route, Variant
 
-PAIRS, ROUND = 40, 600
+PAIRS, ROUND, MEASUREMENTS = 40, 600, 3
 LEAST_DOUBT = 0.01
 BODY = b'{"instances": [[2.0, 0.0, "AA"]]}'
 TROUBLES = {
@@ -104,6 +106,22 @@ def test_a_shadow_that(own_gateway, what):
         asking.seconds("alone")
         asking.seconds("followed")
     size = bytes_of(own_gateway.process.pid, "VmRSS:")
+    for _ in range(MEASUREMENTS):
+        above, said = measured(asking, process, room if what == "leaks" else None)
+        print(f"{what}: {said}")  # noqa: T201 - pytest shows it with a failure
+        if chance_of_as_many(above, PAIRS) >= LEAST_DOUBT:
+            break
+    asking.close()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGCONT)  # one that is stopped cannot end
+    assert chance_of_as_many(above, PAIRS) >= LEAST_DOUBT, said
+    assert bytes_of(own_gateway.process.pid, "VmRSS:") - size < 48 << 20
+    if what == "hangs":
+        assert dropped(own_gateway) > 0
+
+
+def measured(asking: Asking, process: int, most_bytes: int | None) -> tuple[int, str]:
+    """How many pairs of rounds were above 1.05, and the figures in words."""
     ratios, p99s = [], {True: [], False: []}
     for pair in range(PAIRS):
         found: dict[bool, list[float]] = {}
@@ -114,22 +132,15 @@ def test_a_shadow_that(own_gateway, what):
             found[working] = [asking.seconds(endpoint) for _ in range(ROUND)]
             p99s[working].append(p99(found[working]))
         ratios.append(p99(found[True]) / p99(found[False]))
-        if what == "leaks" and Path(f"/proc/{process}").exists():
-            assert bytes_of(process, "VmData:") <= room
-    asking.close()
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, signal.SIGCONT)  # one that is stopped cannot end
+        if most_bytes is not None and Path(f"/proc/{process}").exists():
+            assert bytes_of(process, "VmData:") <= most_bytes
     above = sum(ratio > 1.05 for ratio in ratios)
     said = (
-        f"{what}: p99 {statistics.median(p99s[True]) * 1e3:.2f} ms with, "
+        f"p99 {statistics.median(p99s[True]) * 1e3:.2f} ms with, "
         f"{statistics.median(p99s[False]) * 1e3:.2f} ms without; median of ratios "
         f"{statistics.median(ratios):.3f}; {above} of {PAIRS} above 1.05"
     )
-    print(said)  # noqa: T201 - pytest shows it with a failure
-    assert chance_of_as_many(above, PAIRS) >= LEAST_DOUBT, said
-    assert bytes_of(own_gateway.process.pid, "VmRSS:") - size < 48 << 20
-    if what == "hangs":
-        assert dropped(own_gateway) > 0
+    return above, said
 
 
 def dropped(gateway) -> int:
