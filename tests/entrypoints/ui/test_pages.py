@@ -10,7 +10,8 @@ from pages_workspace import ATTACKS, HIDDEN, MARKUP, MODEL, Site
 
 from mainspring._entrypoints._http import OPEN
 from mainspring._entrypoints.ui import pages_mount
-from mainspring._entrypoints.ui.literal import span, visible
+from mainspring._entrypoints.ui.figures import span
+from mainspring._entrypoints.ui.literal import visible
 from mainspring._entrypoints.ui.rendering import address
 
 Filled = tuple[Site, list[str]]

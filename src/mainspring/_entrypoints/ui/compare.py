@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from mainspring._entrypoints._http import Request, Response, Route
-from mainspring._entrypoints.ui.literal import number
+from mainspring._entrypoints.ui.figures import number
 from mainspring._entrypoints.ui.rendering import READ_RUNS, address, page
 from mainspring.core.errors import Invalid
 from mainspring.tracking import Run, Tracking

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mainspring._entrypoints._http import Request, Response
 from mainspring._entrypoints._http.errors import status_of
-from mainspring._entrypoints.ui import literal
+from mainspring._entrypoints.ui import figures, literal
 from mainspring._entrypoints.ui.assets import asset
 from mainspring._entrypoints.ui.waterfall import lasted, tokens
 from mainspring.core.errors import MainspringError
@@ -57,14 +57,14 @@ def _environment() -> Environment:
         exact=literal.exact,
         lasted=lasted,
         tokens=tokens,
-        moment=literal.moment,
-        moment_of=literal.moment_of,
-        number=literal.number,
+        moment=figures.moment,
+        moment_of=figures.moment_of,
+        number=figures.number,
         prose=literal.prose,
-        size=literal.size,
-        whole=literal.whole,
+        size=figures.size,
+        whole=figures.whole,
     )
-    environment.globals.update(address=address, asset=asset, span=literal.span)
+    environment.globals.update(address=address, asset=asset, span=figures.span)
     return environment
 
 

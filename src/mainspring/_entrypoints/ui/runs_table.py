@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from mainspring._entrypoints._http import Request, Response, Route
 from mainspring._entrypoints._http.errors import status_of
-from mainspring._entrypoints.ui.literal import number
+from mainspring._entrypoints.ui.figures import number
 from mainspring._entrypoints.ui.rendering import READ_RUNS, address, one, page
 from mainspring.core.errors import Invalid, MainspringError
 from mainspring.core.pages import Page
