@@ -184,11 +184,18 @@ class LoggedModels:
         def look(model: LoggedModel, kind: str, key: str) -> Any:
             return _look(model, kind, key, datasets)
 
+        def look_each(model: LoggedModel, kind: str, key: str) -> Any:
+            """A condition holds when one of a metric's datasets meets it; an order takes the last."""
+            if kind == "metric":
+                return _measured(model, key, datasets) or None
+            return _look(model, kind, key)
+
         def work(reader: Reader) -> Page[LoggedModel]:
             secret = self.experiments.secret(reader)
             after = tokens.read(secret, mark, token)
             found = self.store.of_experiments(reader, experiment_ids)
-            rows = [(order_values(m, orders, look), m) for m in found if matches(m, clauses, look)]
+            kept = (model for model in found if matches(model, clauses, look_each))
+            rows = [(order_values(model, orders, look), model) for model in kept]
             if after is not None:
                 rows = [row for row in rows if compare(row[0], after, down) > 0]
             key = sort_key(down)
@@ -235,11 +242,7 @@ def _look(model: LoggedModel, kind: str, key: str, datasets: Sequence[tuple[str,
     if kind == "tag":
         return model.tags.get(key)
     if kind == "metric":
-        values = [
-            entry.point.value
-            for entry in model.metrics
-            if entry.point.key == key and _measured_on(entry, datasets)
-        ]
+        values = _measured(model, key, datasets)
         return values[-1] if values else None
     return {
         "name": model.name,
@@ -252,6 +255,15 @@ def _look(model: LoggedModel, kind: str, key: str, datasets: Sequence[tuple[str,
         "creation_timestamp": model.created_ms,
         "last_updated_timestamp": model.updated_ms,
     }[key]
+
+
+def _measured(model: LoggedModel, key: str, datasets: Sequence[tuple[str, str]]) -> list[float]:
+    """A metric's latest value on each of the datasets, or on each there is."""
+    return [
+        entry.point.value
+        for entry in model.metrics
+        if entry.point.key == key and _measured_on(entry, datasets)
+    ]
 
 
 def _measured_on(entry: Any, datasets: Sequence[tuple[str, str]]) -> bool:

@@ -289,3 +289,26 @@ def test_a_model_has_each_parameter_once(wire: Wire) -> None:
     path = f"logged-models/{made['info']['model_id']}"
     assert wire.refused(f"{path}/params", {"params": [{"key": "q", "value": "1"}, *twice]}) == bad
     assert wire.get(path)["model"]["data"]["params"] == [twice[0]]
+
+
+def test_a_model_is_found_by_its_value_on_any_dataset(wire: Wire) -> None:
+    """A filter that names no dataset holds when one of them meets it; one that does means that one."""
+    experiment = wire.post("experiments/create", name=new_id())["experiment_id"]
+    model = wire.post("logged-models", experiment_id=experiment)["model"]["info"]["model_id"]
+    run_id = wire.new_run(experiment_id=experiment)
+    base = {"key": "acc", "timestamp": 1, "step": 0, "model_id": model}
+    metrics = [
+        {**base, "value": value, "dataset_name": name, "dataset_digest": "d"}
+        for name, value in (("train", 0.9), ("test", 0.5))
+    ]
+    wire.post("runs/log-batch", run_id=run_id, metrics=metrics)
+
+    def found(text: str, **more: object) -> int:
+        fields = {"experiment_ids": [experiment], "filter": text, **more}
+        return len(wire.post("logged-models/search", **fields).get("models", []))
+
+    assert found("metrics.acc > 0.8") == found("metrics.acc < 0.6") == 1
+    assert found("metrics.acc > 0.95") == 0
+    train = [{"dataset_name": "train"}]
+    assert found("metrics.acc > 0.8", datasets=train) == 1
+    assert found("metrics.acc < 0.6", datasets=train) == 0
