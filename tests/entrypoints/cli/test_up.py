@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -46,12 +47,13 @@ class Up:
 
     def pid_of(self, part: str) -> int:
         """The process of a part, once it is its own (a child begins as its parent's copy)."""
-        for _ in range(500):
+        for _ in range(1500):
             children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
             for pid in children.read_text().split():
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                if part.encode() in words:
-                    return int(pid)
+                with suppress(FileNotFoundError, ProcessLookupError):  # one that ended just now
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                    if part.encode() in words:
+                        return int(pid)
             self.reader.join(0.02)
         raise LookupError(part)
 
