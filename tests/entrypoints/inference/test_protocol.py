@@ -9,6 +9,8 @@ import struct
 import numpy as np
 import pytest
 
+from mainspring.serving import Variant
+
 URL = "/v2/models/late/infer"
 # 0.25 + 0.125 * 2 = 0.5; a missing number adds 0.5; an unknown category 0.03125
 EXPECTED = [0.5, 0.25 + 0.5 + 0.0625, 0.25 + 0.125 + 0.03125]
@@ -343,3 +345,18 @@ def test_control_needs_the_token(gateway):
         bad = {"Authorization": "Bearer wrong"}
         assert gateway.http.request(method, path, headers=bad).status_code == 401
     assert (gateway.folder / "control.token").stat().st_mode & 0o777 == 0o600
+
+
+def test_requests_of_many_rows_do_not_shut_the_endpoint(own_gateway):
+    """However many rows were usual of late: where nothing waits, the next request is let in."""
+    own_gateway.deploy("late", Variant(name="champion", model=own_gateway.linear(), version="3"))
+    rows = 200_000
+    matrix = struct.pack("<ddd", 2.0, 0.0, 0.0) * rows
+    part = {"name": "all", "datatype": "FP64", "shape": [rows, 3]}
+    many = json.dumps({"inputs": [{**part, "parameters": {"binary_data_size": len(matrix)}}]})
+    headers = {"Inference-Header-Content-Length": str(len(many))}
+    for _ in range(4):
+        body = many.encode() + matrix
+        assert own_gateway.http.post(URL, content=body, headers=headers).status_code == 200
+    said = own_gateway.http.post(URL, json={"inputs": inputs()})
+    assert outputs(said)["score"] == EXPECTED

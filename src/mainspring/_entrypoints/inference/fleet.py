@@ -82,7 +82,7 @@ class Fleet:
 
         Errors: ``serving.nothing_before``; as :meth:`deploy` when it was not loaded any more.
         """
-        with self._changing:
+        with self._alone():
             return self._replace(self.table.rolled_back(endpoint))
 
     def remove(self, endpoint: str) -> RouteTable:

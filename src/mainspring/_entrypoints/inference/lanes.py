@@ -104,7 +104,11 @@ class Lane:
         most = self._limits.waiting_rows / 2
         if self._row_seconds:
             most = min(most, max(_FEW_ROWS, _ENOUGH_SECONDS / self._row_seconds))
-        return max(0, int((most - self._waiting_rows) / self._usual_rows))
+        # Where nothing waits there is room for one, whatever is usual: else a few requests of many
+        # rows would shut the endpoint for good, for what is not let in changes nothing.
+        return max(
+            0 if self._waiting_rows else 1, int((most - self._waiting_rows) / self._usual_rows)
+        )
 
     def submit(self, matrix: Array, *, sole: bool = False) -> asyncio.Future[Scores]:
         """The scores of some encoded rows, later.
