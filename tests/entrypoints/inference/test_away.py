@@ -82,7 +82,7 @@ def test_it_goes_on_without_database_and_control_plane(tmp_path, monkeypatch, pr
             ids += asked(gateway, 20)
             gateway.deploy(2.5, version="2")
             ids += asked(gateway, 5)
-            assert "mainspring_records_lost_rows 0" in gateway.metrics()
+            assert "mainspring_records_lost_rows_total 0" in gateway.metrics()
             postgres.start()
             assert shipped(workspace) == Counter(ids)
             ids += asked(gateway, 5)

@@ -167,8 +167,8 @@ def test_it_serves_while_its_database_is_gone(start):
         path.write_bytes(b"nonsense")
     assert [gateway.ask() for _ in range(10)] == [1.0] * 10
     gateway.control.seal_records()
-    assert "mainspring_records_lost_rows 0" in gateway.metrics()
-    assert "mainspring_records_stored_rows 20" in gateway.metrics()
+    assert "mainspring_records_lost_rows_total 0" in gateway.metrics()
+    assert "mainspring_records_stored_rows_total 20" in gateway.metrics()
 
 
 def test_it_serves_and_is_deployed_to_while_its_database_is_locked(start):

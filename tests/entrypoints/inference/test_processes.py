@@ -113,10 +113,10 @@ def test_changes_through_different_processes_do_not_undo_each_other(gateway):
 
 def test_the_records_of_all_are_sealed_and_counted(gateway):
     """Sealing through one process seals the segments of all; the figures are of all."""
-    stored = sample(gateway.metrics(), "mainspring_records_stored_rows")
+    stored = sample(gateway.metrics(), "mainspring_records_stored_rows_total")
     answers(gateway, 30)
     gateway.control.seal_records()
-    assert sample(gateway.metrics(), "mainspring_records_stored_rows") >= stored + 30
+    assert sample(gateway.metrics(), "mainspring_records_stored_rows_total") >= stored + 30
     assert not list((gateway.folder / "records").glob("*.open"))
 
 

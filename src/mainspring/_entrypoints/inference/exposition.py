@@ -22,11 +22,9 @@ _HELP: Final = {
     "gateway_processes": "Processes behind the port.",
     "gateway_requests_under_way": "Requests and calls that are being answered.",
     "gateway_waiting_rows": "Rows that wait for a model.",
-    "gateway_batches": "Batches that models were run on.",
-    "gateway_batched_rows": "Rows of those batches.",
-    "gateway_access_log_lost_lines": "Lines that the access log lost.",
-    "records_stored_rows": "Prediction records stored since the start.",
-    "records_lost_rows": "Prediction records that could not be stored.",
+    "gateway_access_log_lost_lines_total": "Lines that the access log lost.",
+    "records_stored_rows_total": "Prediction records stored since the start.",
+    "records_lost_rows_total": "Prediction records that could not be stored.",
 }
 _SIZES: Final = tuple(2**power for power in range(BATCH_SIZES))
 
@@ -52,7 +50,7 @@ def exposition(counted: Snapshot, table: RouteTable) -> str:
             labels = [("endpoint", endpoint), ("variant", v.name), ("version", v.version)]
             out.sample("variant_info", [*labels, ("role", v.role), ("model", short(v.model))], 1)
     for name, value in {**counted.leasts, **counted.sums}.items():
-        out.family(name, "gauge", _HELP[name])
+        out.family(name, "counter" if name.endswith("_total") else "gauge", _HELP[name])
         out.sample(name, [], value)
     return out.text()
 

@@ -31,11 +31,9 @@ def snapshot(core: Core) -> Snapshot:
     counted.sums |= {
         "gateway_processes": 1,
         "gateway_waiting_rows": sum(lane.waiting_rows for lane in lanes),
-        "gateway_batches": sum(lane.batches for lane in lanes),
-        "gateway_batched_rows": sum(lane.batched_rows for lane in lanes),
-        "records_stored_rows": records["stored_rows"],
-        "records_lost_rows": records["lost_rows"],
-        "gateway_access_log_lost_lines": core.telling.lost_lines,
+        "records_stored_rows_total": records["stored_rows"],
+        "records_lost_rows_total": records["lost_rows"],
+        "gateway_access_log_lost_lines_total": core.telling.lost_lines,
     }
     return counted
 
