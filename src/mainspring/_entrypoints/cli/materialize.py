@@ -46,5 +46,5 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         [(one.view, one.entities - 1, from_micros(one.as_of_micros)) for one in found],
     )
     if not found:
-        output.note("No view of the project looks entities up; there is nothing to publish.")
+        output.note("No view looks entities up: endpoints make every feature from the row itself, from now on.")
     return 0
