@@ -324,7 +324,7 @@ class Versions:
         if version.run_id:
             used.append(ref("run", version.run_id))
         if version.logged_model_id:
-            used.append(ref("logged_model", version.logged_model_id))
+            used.append(ref("logged-model", version.logged_model_id))
         made = [version.ref]
         if version.package:
             made.append(ref("package", version.package))
