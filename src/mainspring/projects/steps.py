@@ -207,6 +207,7 @@ class BuiltIns:
             "rows": report.released_on,
             "learner": report.learner,
             "metrics": report.metrics,
+            "worse_than": [msgspec.to_builtins(a) for a in report.advantages if a.difference < 0],
             "refused": refused,
             "passed": [v.gate for v in report.verdicts if v.passed],
         }

@@ -133,6 +133,8 @@ _NEXT: Final = {
 def _say_next(found: PipelineRun, arguments: argparse.Namespace, output: Output) -> None:
     results = {one.run: one.result for one in found.steps}
     trained, deployed = results.get("train"), results.get("deploy")
+    for one in (trained or {}).get("worse_than", ()):
+        output.note(_worse(one))
     if trained and trained["alias"] == "candidate":
         _say_candidate(trained["model"], trained["version"], output)
         for what, words in _NEXT.items():
@@ -140,6 +142,17 @@ def _say_next(found: PipelineRun, arguments: argparse.Namespace, output: Output)
             output.note(f"{what:<10}{command(arguments, told)}")
     if deployed and not deployed["running"]:
         output.note(f"The gateway is not running; start it with: {command(arguments, 'gateway')}")
+
+
+def _worse(advantage: dict[str, Any]) -> str:
+    """A reference that did better than the model, said aloud: its gates may not have asked."""
+    low, high = advantage["low"], advantage["high"]
+    range_said = "" if low is None or high is None else f" (95 %: {low:+.2g} to {high:+.2g})"
+    return (
+        f"On the held-back rows the {advantage['over']} does better: {advantage['metric']} differs "
+        f"by {advantage['difference']:+.2g}{range_said}. Try other features or parameters; a gate "
+        f'with beats = "{advantage["over"]}" in mainspring.toml refuses such a model.'
+    )
 
 
 def _say_candidate(model: str, version: int, output: Output) -> None:
