@@ -26,7 +26,8 @@ from mainspring._entrypoints.cli.run_words import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections import Counter
+from collections.abc import Mapping, Sequence
 
     from mainspring._bootstrap.workspace import Workspace
     from mainspring.core.pages import Page
@@ -132,8 +133,9 @@ def _columns(
 ) -> dict[str, list[Any]]:
     asked = [key for key in arguments.columns.split(",") if key]
     if not asked:
-        found = dict.fromkeys(point.key for run in runs for point in run.metrics)
-        learned = sorted(found, key=lambda key: key.startswith(_MACHINE))  # stable: as first seen
+        counts = Counter(point.key for run in runs for point in run.metrics)
+        # Those that most runs have, by name.
+        learned = sorted(counts, key=lambda key: (key.startswith(_MACHINE), -counts[key], key))
         asked = [f"metrics.{key}" for key in learned[:_SHOWN_METRICS]]
     columns: dict[str, list[Any]] = {
         "run": [run.id for run in runs],
