@@ -159,11 +159,11 @@ def test_a_table_row_is_a_line(cli, three, tmp_path):
 
 
 def test_what_was_learned_comes_before_the_machine(cli, three, tmp_path):
-    """Metrics of processor and memory take no column from those of the training."""
+    """Metrics of processor and memory come last; of the others, what most runs have comes first."""
     with open_workspace(tmp_path / ".mainspring") as workspace:
         machine = tuple(Point(f"system/{name}", 1.0, 0, 0) for name in ("cpu", "disk", "memory"))
         run = workspace.tracking.runs.create("0", name="newest")
         points = (*machine, Point("auc", 0.5, 0, 0))
         workspace.tracking.runs.log(run.id, Batch(points=points)).result()
     headings = cli("runs", "ls").out.splitlines()[0].split()
-    assert headings[3:6] == ["auc", "loss", "system/cpu"]
+    assert headings[3:6] == ["loss", "auc", "system/cpu"]

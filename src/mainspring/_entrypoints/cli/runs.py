@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from mainspring._entrypoints.cli import (
@@ -26,8 +27,7 @@ from mainspring._entrypoints.cli.run_words import (
 )
 
 if TYPE_CHECKING:
-    from collections import Counter
-from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from mainspring._bootstrap.workspace import Workspace
     from mainspring.core.pages import Page
