@@ -71,7 +71,7 @@ def main() -> None:
         records=RecorderLimits(flush_seconds=flush_seconds),
         lanes=LaneLimits()
         if "patient" in sys.argv[5:]
-        else LaneLimits(run_seconds=0.5, rest_seconds=2.0, waiting_rows=2000),
+        else LaneLimits(run_seconds=1.0, rest_seconds=2.0, waiting_rows=2000),
     )
     run(
         settings,

@@ -41,7 +41,7 @@ BODY = {
         {"name": "carrier", "shape": [1], "datatype": "BYTES", "data": ["AA"]},
     ]
 }
-RUN_SECONDS = 0.5  # of the tests' gateway: how long a batch may take
+RUN_SECONDS = 1.0  # of the tests' gateway: how long a batch may take
 
 
 def custom(gateway, how: str):

@@ -140,7 +140,9 @@ def test_outputs_on_wish(client):
 def stored_rows(gateway) -> int:
     gateway.control.seal_records()
     lines = gateway.http.get("/metrics").text.splitlines()
-    return int(next(x for x in lines if x.startswith("mainspring_records_stored_rows_total ")).split()[1])
+    return int(
+        next(x for x in lines if x.startswith("mainspring_records_stored_rows_total ")).split()[1]
+    )
 
 
 def test_own_ids_and_entities_come_as_json_lists(client, gateway):

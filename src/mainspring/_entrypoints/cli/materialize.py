@@ -46,5 +46,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         [(one.view, one.entities - 1, from_micros(one.as_of_micros)) for one in found],
     )
     if not found:
-        output.note("No view looks entities up: endpoints make every feature from the row itself, from now on.")
+        output.note(
+            "No view looks entities up: endpoints make every feature from the row itself, from now on."
+        )
     return 0
