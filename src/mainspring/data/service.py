@@ -94,7 +94,7 @@ class Datasets:
             raise NotFound(
                 "data.version_not_found",
                 f"The dataset {name!r} has no version {version}.",
-                hint=f"It has versions 1 to {newest.version}.",
+                hint=f"Its newest version is {newest.version}.",
                 dataset=name,
                 version=version,
             )

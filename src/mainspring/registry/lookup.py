@@ -57,7 +57,7 @@ def version_not_found(name: str, number: int | None) -> NotFound:
     return NotFound(
         "registry.version_not_found",
         f"{name!r} has no version {number}." if number is not None else f"{name!r} has no version.",
-        hint=f"See 'mainspring models show {name}'.",
+        hint=f"List its versions with 'mainspring models ls {name}'.",
         name=name,
         version=number,
     )

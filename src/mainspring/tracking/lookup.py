@@ -45,7 +45,7 @@ def need_place(store: RunStore, reader: Reader, run_id: str, *, live: bool = Fal
         raise NotFound(
             "tracking.run_not_found",
             f"Run with id={run_id} not found.",
-            hint="Search for runs in their experiment.",
+            hint="List runs with 'mainspring runs ls', or search their experiment.",
             run_id=run_id,
         )
     if live and place.state == "deleted":
