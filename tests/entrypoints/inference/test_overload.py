@@ -15,6 +15,7 @@ import json
 import os
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +26,7 @@ from test_survival import booster, resident_bytes
 
 ROWS = 100
 RECOVERY_SECONDS = 10
+MEASUREMENTS = 3
 MOST_BYTES = 700 << 20
 _CLOSED_RATE = 20_000  # beyond any gateway: each connection is asked as soon as it is free
 
@@ -92,6 +94,59 @@ def run(gateway, plan: Plan) -> tuple[Done, float]:
     return done, len(done.answered) / measured.cpu_seconds
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What one measurement says, beside the peak around it."""
+
+    peak: float
+    by_clock: float
+    by_processor: float
+    afterwards: float
+    grown_bytes: int
+
+    @property
+    def hold(self) -> bool:
+        """Whether enough was answered during the flood, and again after it."""
+        kept = max(self.by_clock, self.by_processor) >= 0.8 and self.by_clock >= 0.5
+        return kept and self.afterwards >= 0.8
+
+
+def measure(gateway, port: int, cpu: int | None, connections: int, seconds: int) -> Figures:
+    """Peaks and floods in turns. What must hold whatever the machine does is asserted here."""
+    good = [body(ROWS)]
+    calm = Plan(port, rate=_CLOSED_RATE, seconds=3, good=good, connections=16, cpu=cpu)
+    run(gateway, calm)
+    before = resident_bytes(gateway)
+    peaks, floods = [], []
+    for _ in range(3 if seconds < 10 else 1):
+        peak, per_cpu = run(gateway, calm)
+        rate = len(peak.answered) / peak.seconds
+        peaks.append((rate, per_cpu))
+        storm = Plan(
+            port, rate=10 * rate, seconds=seconds, good=good, bad=BAD, bad_share=0.02, connections=connections, cpu=cpu
+        )  # fmt: skip
+        done, under = run(gateway, storm)
+        floods.append((done.per_second(1, done.seconds) / rate, under / per_cpu))
+        assert done.due / done.seconds >= 9 * rate
+        assert set(done.statuses) <= {"200", "429", "503"}, done.statuses
+        assert set(done.bad_statuses) <= {"400", "413", "429", "503"}, done.bad_statuses
+        assert done.bad_statuses.get("400", 0) > 0
+        assert done.retry_after_missing == 0
+    grown = highest_bytes(gateway) - before
+    ended, usual = time.monotonic(), statistics.median(one for _, one in peaks)
+    again, after = run(gateway, calm)
+    while after < 0.8 * usual and time.monotonic() - ended < RECOVERY_SECONDS:
+        again, after = run(gateway, calm)
+    assert set(again.statuses) <= {"200", "503"}
+    return Figures(
+        peak=statistics.median(rate for rate, _ in peaks),
+        by_clock=statistics.median(wall for wall, _ in floods),
+        by_processor=statistics.median(cost for _, cost in floods),
+        afterwards=after / usual,
+        grown_bytes=grown,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("connections", "seconds"), [(512, 4), (4000, 12)])
 def test_ten_times_capacity(patient_gateway, connections, seconds):
@@ -99,48 +154,17 @@ def test_ten_times_capacity(patient_gateway, connections, seconds):
 
     Every refusal is a 4xx, or a 503 that says when to come again. What is due while all connections
     wait for an answer is not sent: with few, most wait before the gateway; with many, most of what
-    comes is turned away.
+    comes waits in it. A machine that becomes slower between peak and flood looks like a gateway
+    that loses: up to three measurements are made, and one must hold. Memory must in all.
     """
     patient_gateway.deploy("late", champion(booster(patient_gateway, 1), "1"))
     port, cpu = int(patient_gateway.url.rpartition(":")[2]), pinned(patient_gateway)
-    good = [body(ROWS)]
-    calm = Plan(port, rate=_CLOSED_RATE, seconds=3, good=good, connections=16, cpu=cpu)
-    run(patient_gateway, calm)
-    before = resident_bytes(patient_gateway)
-    peaks, floods = [], []
-    for _ in range(3 if seconds < 10 else 1):
-        peak, per_cpu = run(patient_gateway, calm)
-        rate = len(peak.answered) / peak.seconds
-        peaks.append((rate, per_cpu))
-        storm = Plan(
-            port, rate=10 * rate, seconds=seconds, good=good, bad=BAD, bad_share=0.02, connections=connections, cpu=cpu
-        )  # fmt: skip
-        done, under = run(patient_gateway, storm)
-        floods.append((done, under, done.per_second(1, done.seconds) / rate, under / per_cpu))
-        assert done.due / done.seconds >= 9 * rate
-    grown = highest_bytes(patient_gateway) - before
-    ended, usual = time.monotonic(), statistics.median(one for _, one in peaks)
-    again, after = run(patient_gateway, calm)
-    while after < 0.8 * usual and time.monotonic() - ended < RECOVERY_SECONDS:
-        again, after = run(patient_gateway, calm)
-    wall = statistics.median(one[2] for one in floods)
-    cost = statistics.median(one[3] for one in floods)
-    said = (
-        f"peak {statistics.median(rate for rate, _ in peaks):.0f}/s; goodput {wall:.2f} of it by "
-        f"the clock, {cost:.2f} by processor time; grew {grown / 1e6:.0f} MB; afterwards "
-        f"{after / usual:.2f}"
-    )
-    print(said)  # noqa: T201 - the figures, shown with a failure
-    for done, _, _, _ in floods:
-        assert set(done.statuses) <= {"200", "429", "503"}, done.statuses
-        assert set(done.bad_statuses) <= {"400", "413", "429", "503"}, done.bad_statuses
-        assert done.bad_statuses.get("400", 0) > 0
-        assert done.retry_after_missing == 0
-    assert max(wall, cost) >= 0.8, said
-    assert wall >= 0.5, said
-    assert grown < MOST_BYTES
-    assert set(again.statuses) <= {"200", "503"}
-    assert after >= 0.8 * usual, said
+    seen: list[Figures] = []
+    while len(seen) < MEASUREMENTS and not (seen and seen[-1].hold):
+        seen.append(measure(patient_gateway, port, cpu, connections, seconds))
+        print(seen[-1])  # noqa: T201 - the figures, shown with a failure
+        assert seen[-1].grown_bytes < MOST_BYTES
+    assert seen[-1].hold, seen
 
 
 def highest_bytes(gateway) -> int:
