@@ -80,7 +80,7 @@ class Lane:
         self._thread: ModelThread | None = None
         self._failures = 0
         self._out_until = 0.0
-        self.batches = self.batched_rows = 0
+        self.batched_rows = 0
         self.batch_sizes = [0] * (BATCH_SIZES + 1)
 
     def is_out(self, *, sole: bool) -> bool:
@@ -144,7 +144,6 @@ class Lane:
         batch = self._take()
         if not batch:
             return
-        self.batches += 1
         rows = sum(len(matrix) for matrix, _, _ in batch)
         self.batched_rows += rows
         self._usual_rows += (rows / len(batch) - self._usual_rows) / 8
