@@ -100,7 +100,9 @@ class Child:
             stderr=subprocess.DEVNULL,
             env=surroundings,
             cwd=self._folder,
-            start_new_session=True,
+            # A group can be killed whole. A session would not do: Linux gives each an equal share
+            # of the machine, whatever runs in it (sched(7), autogroup), so nothing held it back.
+            process_group=0,
         )
         head, _ = self._hear(time.monotonic() + START_SECONDS)
         if not head.ready:

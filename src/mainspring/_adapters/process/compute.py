@@ -135,14 +135,14 @@ class _Worker:
         if self._process is None:
             if self._ended:
                 raise worker_lost("it was told to end")
-            # A session of its own: Ctrl-C reaches us alone. It ends when its standard input does,
+            # A group of its own: Ctrl-C reaches us alone. It ends when its standard input does,
             # so it does not outlive us.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mainspring._adapters.process.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, **_ONE_THREAD},
-                start_new_session=True,
+                process_group=0,
             )
         return self._process
 

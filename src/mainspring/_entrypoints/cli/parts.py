@@ -68,14 +68,14 @@ class Parts:
         if part.address:  # it comes back where it was, also when the port was any free one
             words[words.index("--port") + 1] = part.address.rpartition(":")[2]
         command = [sys.executable, "-m", "mainspring._entrypoints.cli.part", *words]
-        # A session of its own: Ctrl-C reaches us alone, and we stop them in order.
+        # A group of its own: Ctrl-C reaches us alone, and we stop them in order.
         part.process = subprocess.Popen(  # noqa: S603 - our own command, as a list
             command,
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            start_new_session=True,
+            process_group=0,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         part.reader = threading.Thread(target=self._read, args=(part, part.process), daemon=True)

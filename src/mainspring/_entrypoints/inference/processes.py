@@ -122,10 +122,12 @@ class _Group:
             self._told.set()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C reaches us alone, and we stop the processes in order. The
-        # pipe is held by nobody but us: who reads its end knows that we are gone.
+        # A group of its own: Ctrl-C reaches us alone, and we stop the processes in order. (A
+        # session of its own would not count with ours when Linux shares the machine out, and what
+        # is held back in one would press on the others: sched(7), autogroup.) The pipe is held by
+        # nobody but us: who reads its end knows that we are gone.
         return subprocess.Popen(  # noqa: S603 - our own command, as a list
-            self._command, start_new_session=True, stdin=subprocess.PIPE
+            self._command, process_group=0, stdin=subprocess.PIPE
         )
 
     def _wait_until_ready(self) -> bool:
