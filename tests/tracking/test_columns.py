@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from mainspring.core.errors import Broken
 from mainspring.tracking.columns import HEAD, Columns, columns_of, in_order, pack, unpack
-from mainspring.tracking.types import Point
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 ROWS = st.lists(st.tuples(WHOLE, WHOLE, st.floats()), max_size=20)
@@ -61,13 +60,10 @@ def test_points_in_order_are_columns_and_back(rows: list[tuple[int, int, float]]
 @given(ROWS)
 def test_points_of_any_order_are_in_order_once_each(rows: list[tuple[int, int, float]]) -> None:
     """As sorted and without duplicates; the latest is the greatest by step, time and value."""
-    points = [Point("m", value, step, time) for step, time, value in rows]
-    found = in_order([*points, *points])
+    steps, times, values = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
+    found = in_order(steps + steps, times + times, values + values)
     key = [(t, s, 0.0 if isnan(v) else v, int(isnan(v))) for s, t, v in rows]
     assert found.rows() == sorted(set(key))
     if key:
         assert found.greatest() == max(key, key=lambda one: (one[1], one[0], one[2:]))
-        ordered = in_order(
-            [Point("m", found.values[i], s, t) for i, (t, s, *_) in enumerate(found.rows())]
-        )
-        assert ordered.rows() == found.rows()
+        assert in_order(*found).rows() == found.rows()

@@ -135,10 +135,10 @@ def test_the_next_process_sends_what_a_dead_one_left(tracking: Tracking, tmp_pat
     run = tracking.runs.create("0")
     dead = FileSpool(tmp_path)
     recorder = Recorder(sender(tracking, dead), dead)
-    recorder.line(run.id).points.append(({"m": 1.0}, 1, 1))
+    recorder.line(run.id).calls.append((("m",), 1, 10**6, 1.0))
     full(tracking, pages=0)
     for step in range(2, 5000):
-        recorder.line(run.id).points.append(({"m": 1.0}, step, 1))
+        recorder.line(run.id).calls.append((("m",), step, 10**6, 1.0))
     with pytest.raises(Unavailable):
         recorder.flush()
     recorder.close()

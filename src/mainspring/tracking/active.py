@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import time_ns
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -22,14 +22,13 @@ from mainspring.tracking.columns import Columns
 from mainspring.tracking.deeds import Begun, Deed, Ended, Kept, Made, Read, Resumed
 from mainspring.tracking.expressions import Condition, listed
 from mainspring.tracking.inputs import check_datasets, dataset_ref
-from mainspring.tracking.limits import MAX_INT, MAX_RUN_NAME, check_name, check_text
+from mainspring.tracking.limits import MAX_INT, MAX_RUN_NAME, MIN_INT, check_name, check_text
+from mainspring.tracking.lines import Line
 from mainspring.tracking.nesting import PARENT_TAG
 from mainspring.tracking.recording import (
-    Line,
     Recorder,
     check_params,
     check_tags,
-    check_values,
     whole,
 )
 from mainspring.tracking.run_table import Frames, RunTable, table_document
@@ -70,8 +69,7 @@ class ActiveRun:
         self._started = started
         self._recorder = started.recorder
         self._line: Line = started.recorder.line(run.id)
-        self._queue = self._line.points.append
-        self._known: set[str] = set()
+        self._queue, self._known = self._line.calls.append, self._line.known
         self._step = max((point.step for point in run.metrics), default=-1)
         self._watches = [watch(self) for watch in started.watches]
         started.live.append(self)
@@ -81,25 +79,26 @@ class ActiveRun:
 
         Errors: ``tracking.bad_value`` for a name that can never be stored, told at its first use.
         """
+        # Half a million calls a second pass by here: each word of it was measured.
         if step is None:
             step = self._step + 1
-        if type(step) is not int or not -MAX_INT <= step <= MAX_INT:
+        elif type(step) is not int or not MIN_INT <= step <= MAX_INT:
             step = whole(step)  # NumPy's, for one; no spool takes it
-        try:
-            numbers = {key: float(value) for key, value in values.items()}
-        except (TypeError, ValueError) as error:
-            raise Invalid(
-                "tracking.bad_value", f"A metric is a number ({error}).", hint="Log text as a tag."
-            ) from error
-        if not self._known.issuperset(numbers):
-            check_values(numbers, step)
-            self._known.update(numbers)
+        if type(values) is not dict:
+            values = _numbers(values)
+        for value in values.values():
+            if type(value) is not float:
+                values = _numbers(values)
+                break
+        names = tuple(values)
+        names = self._known.get(names) or self._line.know(names, step)
         self._step = step
-        self._queue((numbers, step, time.time_ns() // 1_000_000))
+        self._queue((names, step, time_ns(), *values.values()))
 
     def sample(self, values: Mapping[str, float], step: int) -> None:
         """Takes values that have steps of their own, such as the machine's."""
-        self._queue((dict(values), step, time.time_ns() // 1_000_000))
+        names = self._line.know(tuple(values), step)
+        self._queue((names, step, time_ns(), *_numbers(values).values()))
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Takes parameters; each is written once."""
@@ -201,7 +200,7 @@ class ActiveRun:
     def end(self, status: Status = "FINISHED") -> None:
         """Ends the run, behind all that was logged to it: now, or once the store is back."""
         self.unwatch()
-        self._recorder.end(Ended(self.id, status, time.time_ns() // 1_000_000))
+        self._recorder.end(Ended(self.id, status, time_ns() // 1_000_000))
 
     def unwatch(self) -> None:
         """Ends what watches the run, without ending it."""
@@ -269,7 +268,7 @@ class Started:
         begun = Begun(
             run_id=new_id(),
             name=check_name("a run", name or run_name(), MAX_RUN_NAME),
-            start_ms=time.time_ns() // 1_000_000,
+            start_ms=time_ns() // 1_000_000,
             experiment=experiment,
             experiment_id=experiment_id,
             user=around.tags.get("mlflow.user", ""),
@@ -370,6 +369,16 @@ def _unknown(begun: Begun) -> Run:
         start_ms=begun.start_ms,
         artifact_uri="",
     )
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float]:
+    """Values as Python's own numbers, whatever library made them. Errors: ``tracking.bad_value``."""
+    try:
+        return {key: float(value) for key, value in values.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Invalid(
+            "tracking.bad_value", f"A metric is a number ({error}).", hint="Log text as a tag."
+        ) from error
 
 
 def content_of(content: object) -> Content:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import copysign, isinf
 from operator import itemgetter
-from typing import Final
 
 from msgspec.structs import replace
 
+from mainspring.tracking.columns import Columns, in_order
 from mainspring.tracking.limits import (
     MAX_ENTITIES,
     MAX_FLOAT,
@@ -19,6 +19,7 @@ from mainspring.tracking.limits import (
     MAX_RUN_NAME,
     MAX_TAG_VALUE,
     MAX_TAGS,
+    MIN_INT,
     bad,
     check_key,
     check_name,
@@ -27,8 +28,6 @@ from mainspring.tracking.limits import (
 )
 from mainspring.tracking.types import NAME_TAG, Batch, Point
 
-_LEAST_INT: Final = -MAX_INT - 1
-
 
 def check_batch(batch: Batch, *, most_points: int = MAX_METRICS) -> Batch:
     """The batch as it may be stored: long values cut, infinities as the greatest numbers.
@@ -36,7 +35,7 @@ def check_batch(batch: Batch, *, most_points: int = MAX_METRICS) -> Batch:
     ``most_points`` is the wire's limit; what this process itself logs may come in larger batches.
     Errors: ``tracking.bad_value`` for anything over the limits; a parameter key given twice.
     """
-    counts = (len(batch.points), len(batch.params), len(batch.tags))
+    counts = (batch.size, len(batch.params), len(batch.tags))
     limits = (most_points, MAX_PARAMS, MAX_TAGS)
     for what, count, limit in zip(("metrics", "params", "tags"), counts, limits, strict=True):
         if count > limit:
@@ -61,6 +60,7 @@ def check_batch(batch: Batch, *, most_points: int = MAX_METRICS) -> Batch:
     return replace(
         batch,
         points=check_points(batch.points),
+        series=_check_series(batch),
         params=check_pairs("parameter", batch.params, MAX_PARAM_VALUE),
         tags=check_pairs("tag", batch.tags, MAX_TAG_VALUE),
         model_points=tuple(
@@ -75,11 +75,32 @@ def check_points(points: Sequence[Point]) -> tuple[Point, ...]:
         check_key(key)
         check_text("The name of a metric", key)
     if points:
-        _check_range(list(map(itemgetter(2), points)), "step", _LEAST_INT)
+        _check_range(list(map(itemgetter(2), points)), "step", MIN_INT)
         _check_range(list(map(itemgetter(3), points)), "timestamp", 0)
     if any(map(isinf, map(itemgetter(1), points))):
         points = [Point(key, _finite(value), *rest) for key, value, *rest in points]
     return tuple(points)
+
+
+def _check_series(batch: Batch) -> Mapping[str, Columns]:
+    """Metrics in columns with names and times in range. Errors: ``tracking.bad_value``."""
+    if not batch.series:
+        return {}
+    if not batch.series.keys().isdisjoint(point[0] for point in batch.points):
+        raise bad("A metric of a batch", "has points in columns and others beside them")
+    for key, columns in batch.series.items():
+        check_key(key)
+        check_text("The name of a metric", key)
+        if columns.steps:
+            _check_range(columns.times_ms, "timestamp", 0)
+    return {key: _finite_series(columns) for key, columns in batch.series.items() if columns.steps}
+
+
+def _finite_series(columns: Columns) -> Columns:
+    if not any(map(isinf, columns.values)):
+        return columns
+    values = list(map(_finite, columns.values))
+    return in_order(columns.steps, columns.times_ms, values)
 
 
 def _check_range(numbers: Sequence[int], what: str, least: int) -> None:

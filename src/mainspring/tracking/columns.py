@@ -113,22 +113,28 @@ def merged(some: Sequence[Ordered], more: Sequence[Ordered]) -> list[Ordered]:
     return rows
 
 
-def in_order(points: Sequence[Point]) -> Columns:
+def in_order(steps: Sequence[int], times_ms: Sequence[int], values: Sequence[float]) -> Columns:
     """Points of one metric in order, each once; most come so, and are then only copied."""
-    values, steps, times = (list(map(itemgetter(place), points)) for place in (1, 2, 3))
-    if not any(map(isnan, values)):
-        rows = list(zip(times, steps, values, strict=False))
-        if all(map(lt, rows, islice(rows, 1, None))):
-            return Columns(array("q", steps), array("q", times), array("d", values))
+    later = list(times_ms)
+    rising = all(map(lt, steps, islice(steps, 1, None))) and sorted(later) == later
+    if rising or all(map(lt, later, islice(later, 1, None))):
+        return Columns(_array("q", steps), _array("q", later), _array("d", values))
     nans = map(isnan, values)
     return columns_of(
         sorted(
             {
                 (time_ms, step, 0.0 if nan else value, int(nan))
-                for time_ms, step, value, nan in zip(times, steps, values, nans, strict=True)
+                for time_ms, step, value, nan in zip(times_ms, steps, values, nans, strict=True)
             }
         )
     )
+
+
+def _array(code: str, numbers: Sequence[Any]) -> array[Any]:
+    """Numbers as an array, in half the time that it takes for itself."""
+    made = array(code)
+    made.frombytes(struct.pack(f"={len(numbers)}{code}", *numbers))
+    return made
 
 
 def pack(columns: Columns) -> bytes:

@@ -26,6 +26,7 @@ MAX_EXPERIMENT_TAG_VALUE: Final = 20_000
 MAX_RUN_NAME: Final = 8000
 MAX_PATH: Final = 2000
 MAX_INT: Final = 2**63 - 1
+MIN_INT: Final = -(2**63)
 MAX_FLOAT: Final = 1.7976931348623157e308
 DATASET_LIMITS: Final = {
     "name": 500,
@@ -130,7 +131,7 @@ def check_experiment_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return dict(tags)
 
 
-def check_integer(what: str, number: int, *, least: int = -MAX_INT - 1) -> int:
+def check_integer(what: str, number: int, *, least: int = MIN_INT) -> int:
     """A whole number of 64 bits. Errors: ``tracking.bad_value``."""
     if not least <= number <= MAX_INT:
         raise bad(what, f"is {'negative' if number < least else 'out of range'}")

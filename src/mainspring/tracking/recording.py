@@ -12,9 +12,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -22,20 +20,22 @@ import msgspec
 from mainspring.core.errors import Invalid, MainspringError, Unavailable
 from mainspring.core.ids import RunId
 from mainspring.tracking.anywhere import AnyRuns
-from mainspring.tracking.batches import check_points
 from mainspring.tracking.deeds import Deed, Ended
-from mainspring.tracking.limits import MAX_INT, MAX_PARAM_VALUE, MAX_TAG_VALUE, check_pairs
+from mainspring.tracking.limits import (
+    MAX_INT,
+    MAX_PARAM_VALUE,
+    MAX_TAG_VALUE,
+    MIN_INT,
+    check_pairs,
+)
+from mainspring.tracking.lines import Line, Record
 from mainspring.tracking.sending import REFUSED, Sender
-from mainspring.tracking.types import Batch, Point
 
 FLUSH_SECONDS: Final = 0.05
 BEAT_SECONDS: Final = 15.0
 RETRY_SECONDS: Final = 2.0
 WAIT_SECONDS: Final = 10.0  # the most that training waits for a store that does not answer
-MOST_POINTS: Final = 20_000
 QUICK_SECONDS: Final = 1.0
-_PAIRS: Final = 100
-_AT_ONCE: Final = 1_000  # calls to log that are taken from a queue together
 T = TypeVar("T")
 log = logging.getLogger("mainspring.tracking")
 
@@ -60,52 +60,8 @@ class Spool(Protocol):
         ...
 
 
-class Record(msgspec.Struct, array_like=True):
-    """What goes to a run in one batch, as the spool keeps it."""
-
-    run_id: str
-    points: list[Point] = []
-    params: list[tuple[str, str]] = []
-    tags: list[tuple[str, str]] = []
-    deed: Deed | None = None
-
-    def batch(self) -> Batch:
-        return Batch(points=tuple(self.points), params=tuple(self.params), tags=tuple(self.tags))
-
-    def pieces(self) -> list[Record]:
-        """The same in records that are refused each for itself."""
-        points = [Record(self.run_id, points=self.points)] if self.points else []
-        params = [Record(self.run_id, params=[pair]) for pair in self.params]
-        return points + params + [Record(self.run_id, tags=[pair]) for pair in self.tags]
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
-
-
-@dataclass(slots=True)
-class Line:
-    """The queue of one run: points as logged, pairs as checked."""
-
-    run_id: RunId
-    points: deque[tuple[Mapping[str, float], int, int]] = field(default_factory=deque)
-    params: deque[tuple[str, str]] = field(default_factory=deque)
-    tags: deque[tuple[str, str]] = field(default_factory=deque)
-
-    def take(self) -> Record | None:
-        """What is queued, up to a batch; None when nothing is."""
-        rows: list[Any] = []  # plain tuples: a third of the price of Point, and a million pass by
-        queue = self.points
-        while queue and len(rows) < MOST_POINTS:
-            some = [queue.popleft() for _ in range(min(len(queue), _AT_ONCE))]
-            rows += [
-                (key, value, step, time_ms)
-                for values, step, time_ms in some
-                for key, value in values.items()
-            ]
-        points: list[Point] = rows
-        record = Record(self.run_id, points, _once(self.params), _latest(self.tags))
-        return record if points or record.params or record.tags else None
 
 
 class Recorder:
@@ -311,41 +267,17 @@ class Recorder:
         self._beaten = now
 
 
-def _latest(queue: deque[tuple[str, str]]) -> list[tuple[str, str]]:
-    found: dict[str, str] = {}
-    while queue and len(found) < _PAIRS:
-        key, value = queue.popleft()
-        found[key] = value
-    return list(found.items())
-
-
-def _once(queue: deque[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Parameters up to one that is there with another value: the store is to refuse that one."""
-    found: dict[str, str] = {}
-    while queue and len(found) < _PAIRS:
-        key, value = queue[0]
-        if found.setdefault(key, value) != value:
-            break
-        queue.popleft()
-    return list(found.items())
-
-
 def whole(step: Any) -> int:
     """A step as Python's own integer, whatever library counted it. Errors: ``tracking.bad_value``."""
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         number = int(step)
-        if number == step and abs(number) <= MAX_INT:
+        if number == step and MIN_INT <= number <= MAX_INT:
             return number
     raise Invalid(
         "tracking.bad_value",
         f"A step is a whole number of 64 bits, not {step!r:.40}.",
         hint="Leave it out to count by itself.",
     )
-
-
-def check_values(values: Mapping[str, float], step: int) -> None:
-    """Refuses names and steps that can never be stored. Errors: ``tracking.bad_value``."""
-    check_points([Point(key, value, step, 0) for key, value in values.items()])
 
 
 def check_params(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from mainspring.tracking.deeds import Begun, Deed, Ended, Kept, Made, Read, Resu
 from mainspring.tracking.types import LOST_TAG, ModelLink, Run
 
 if TYPE_CHECKING:
-    from mainspring.tracking.recording import Record
+    from mainspring.tracking.lines import Record
 
 # What the store will never take, however often it is sent. All else may pass: it is kept.
 REFUSED: Final = (Invalid, NotFound, Conflict)
@@ -72,7 +72,9 @@ class Sender:
                     self._piecewise(record, error, lost)
                 else:
                     if refused and record.tags:  # newer than those that went once more
-                        self._log(msgspec.structs.replace(record, points=[], params=[])).result()
+                        self._log(
+                            msgspec.structs.replace(record, points=[], params=[], series={})
+                        ).result()
             under_way.clear()
 
         for record in records:
@@ -104,7 +106,7 @@ class Sender:
 
     def _log(self, record: Record) -> Future[Any]:
         batch = record.batch()
-        return self.runs.log(record.run_id, batch, most_points=2 * len(batch.points) + 1000)
+        return self.runs.log(record.run_id, batch, most_points=2 * batch.size + 1000)
 
     def begin(self, begun: Begun) -> Run:
         """The run that begins, alive from now on."""

@@ -13,6 +13,7 @@ from mainspring.tracking.limits import (
     MAX_EXPERIMENT_NAME,
     MAX_INT,
     MAX_TAG_VALUE,
+    MIN_INT,
     bad,
     check_integer,
     check_key,
@@ -128,7 +129,7 @@ def _check_value(value: Any, depth: int) -> None:
     elif isinstance(value, list | tuple):
         for inner in value:
             _check_value(inner, depth - 1)
-    elif isinstance(value, int) and not -MAX_INT - 1 <= value <= MAX_INT:
+    elif isinstance(value, int) and not MIN_INT <= value <= MAX_INT:
         raise bad("An attribute of a span", "is out of range")
 
 

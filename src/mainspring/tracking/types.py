@@ -5,11 +5,15 @@ Moments that a client sends are whole milliseconds since 1970 (``..._ms``), as i
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
 from mainspring.core.ids import RunId
+
+if TYPE_CHECKING:
+    from mainspring.tracking.columns import Columns
 
 State = Literal["active", "deleted"]
 View = Literal["active", "deleted", "all"]
@@ -96,6 +100,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What one call logs to a run: all of it is stored, or nothing.
 
+    ``series`` are metrics with many points, each in order; no other point is of such a metric.
     ``model_points`` belong to a logged model too: each with the model, dataset name and digest.
     """
 
@@ -103,6 +108,12 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     params: tuple[tuple[str, str], ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     model_points: tuple[ModelPoint, ...] = ()
+    series: Mapping[str, Columns] = {}
+
+    @property
+    def size(self) -> int:
+        """How many points there are in all."""
+        return len(self.points) + sum(len(columns.steps) for columns in self.series.values())
 
 
 class ModelPoint(NamedTuple):

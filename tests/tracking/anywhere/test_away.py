@@ -282,7 +282,7 @@ run = ws.runs.start("r")
 for step in range(100):
     run.log({"m": float(step)}, step=step)
 end = time.monotonic() + 10
-while ws.runs.recorder._lines[run.id].points and time.monotonic() < end:
+while ws.runs.recorder._lines[run.id].calls and time.monotonic() < end:
     time.sleep(.01)
 time.sleep(.1)
 print(run.id, flush=True)

@@ -184,10 +184,13 @@ class RemoteRuns:
     def log(self, run_id: str, batch: Batch, *, most_points: int = 0) -> Future[Any]:
         """Resolves once the whole batch is durable. ``most_points`` is the server's to say."""
         del most_points
-        for start in range(0, max(len(batch.points), 1), _MOST_POINTS):
+        points = [*batch.points]
+        for key, columns in batch.series.items():
+            points += columns.points(key)
+        for start in range(0, max(len(points), 1), _MOST_POINTS):
             first = start == 0
             body = {
-                "points": batch.points[start : start + _MOST_POINTS],
+                "points": points[start : start + _MOST_POINTS],
                 "params": batch.params if first else (),
                 "tags": batch.tags if first else (),
             }

@@ -42,6 +42,7 @@ _ROW: Final = (
     "INSERT INTO metric_rows (run, field, step, time_ms, value, nan) VALUES (?,?,?,?,?,?) "
     "ON CONFLICT DO NOTHING"
 )
+EMPTY: Final[Mapping[str, Columns]] = {}
 _key = itemgetter(0)
 
 
@@ -73,15 +74,24 @@ class PointWriter:
         self._made = self._turns = 0
 
     def add(
-        self, tx: Transaction, run: int, points: Sequence[Point], fields: Mapping[str, int]
+        self,
+        tx: Transaction,
+        run: int,
+        points: Sequence[Point],
+        fields: Mapping[str, int],
+        series: Mapping[str, Columns] = EMPTY,
     ) -> dict[int, Ordered]:
-        """Stores points under the numbers of their metrics; of each metric the latest."""
-        if len(points) == 1:
+        """Stores points under the numbers of their metrics; of each metric the latest.
+
+        ``series``: of metrics beside those of ``points``, each in order.
+        """
+        if len(points) == 1 and not series:
             return self._add_one(tx, run, points[0], fields[points[0][0]])
         loose, pieces = points, dict[int, Columns]()
         least = self._sizes.piece
         if len(points) >= least and len(points) - len(set(map(_key, points))) + 1 >= least:
             loose, pieces = self._parted(points, fields)
+        pieces |= {fields[key]: columns for key, columns in series.items()}
         rows = _rows(run, loose, fields)
         rows.sort()
         counts = Counter(map(itemgetter(1), rows))
@@ -124,7 +134,8 @@ class PointWriter:
             if len(some) < self._sizes.piece:
                 loose += some
             else:
-                pieces[fields[key]] = in_order(some)
+                _, values, steps, times_ms = zip(*some, strict=True)
+                pieces[fields[key]] = in_order(steps, times_ms, values)
         return loose, pieces
 
     def _tidy(self, tx: Transaction, run: int, counts: Mapping[int, int], behind: set[int]) -> None:

@@ -118,13 +118,14 @@ class SqlRuns:
 
     def log(self, tx: Transaction, place: Place, batch: Batch) -> Mapping[str, int]:
         names = {f"m:{key}" for key in set(map(itemgetter(0), batch.points))}
+        names |= {f"m:{key}" for key in batch.series}
         names |= {f"m:{entry.point.key}" for entry in batch.model_points}
         names |= {f"p:{key}" for key, _ in batch.params} | {f"t:{key}" for key, _ in batch.tags}
         numbers = self._fields.numbers(tx, names)
         if batch.params or batch.tags:
             self._log_terms(tx, place, batch, numbers)
-        if batch.points:
-            self._log_points(tx, place, batch.points, numbers)
+        if batch.points or batch.series:
+            self._log_points(tx, place, batch, numbers)
         if batch.model_points:
             add_model_points(tx, batch.model_points, numbers)
         return numbers
@@ -199,14 +200,10 @@ class SqlRuns:
     # -- inside ---------------------------------------------------------------------------------
 
     def _log_points(
-        self,
-        tx: Transaction,
-        place: Place,
-        points: Sequence[Point],
-        numbers: Mapping[str, int],
+        self, tx: Transaction, place: Place, batch: Batch, numbers: Mapping[str, int]
     ) -> None:
         fields = {name[2:]: number for name, number in numbers.items() if name[0] == "m"}
-        latest = self._points.add(tx, place.number, points, fields)
+        latest = self._points.add(tx, place.number, batch.points, fields, batch.series)
         tx.many(
             _LATEST,
             [
