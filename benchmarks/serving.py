@@ -13,6 +13,7 @@ minutes, or that a team has tuned, do better than here.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).parents[1]
@@ -35,6 +37,7 @@ from serving_ours import Ours, prepared  # noqa: E402
 from serving_peers import ALL, Peer, Rows  # noqa: E402
 
 ROWS_TO_COMPARE = 200
+PAIRS = 10  # of seconds with records and without
 AGAINST = ("FastAPI", "MLServer")
 
 
@@ -120,6 +123,37 @@ class Bench:
             if off > 1e-6:
                 raise AssertionError(f"{subject.name}: answers are off by {off}")
 
+    def cost_of_records(self, work: Work, recording: Subject, bare: Subject, rows: Rows) -> float:
+        """The share of throughput that records take: both servers run, and are loaded in turns.
+
+        So that a machine whose speed changes meets both; the middle of the pairs counts.
+        """
+        ports = [free_port(), free_port()]
+        cases = [
+            self.case(one, port, rows[: work.rows], binary=work.binary)
+            for one, port in zip((recording, bare), ports, strict=True)
+        ]
+        with contextlib.ExitStack() as both:
+            servers = []
+            for one, port, case in zip((recording, bare), ports, cases, strict=True):
+                command, environment = self.command(one, port)
+                begun = started(command, case, cwd=self.folder, environment=environment)
+                servers.append(both.enter_context(begun))
+            shares = []
+            for pair in range(PAIRS):
+                rates = [0.0, 0.0]
+                for place in (0, 1) if pair % 2 else (1, 0):
+                    found = load(
+                        servers[place],
+                        cases[place],
+                        self.folder,
+                        connections=work.connections,
+                        seconds=1,
+                    )
+                    rates[place] = found.requests_per_second
+                shares.append(1 - rates[0] / rates[1])
+        return median(shares)
+
     def load(self, subject: Subject, server: Server, work: Work, port: int, rows: Rows) -> None:
         case = self.case(subject, port, rows[: work.rows], binary=work.binary)
         found = subject.rounds.setdefault(work.title, [])
@@ -148,6 +182,11 @@ def main() -> int:
                 if work.kind == kind:
                     show(work, subjects)
             show_starts(subjects)
+            if kind == "lightgbm":
+                rows, _ = rows_of(kind)
+                for work in WORKS[1:3]:
+                    share = bench.cost_of_records(work, subjects[0], subjects[2], rows)
+                    print(f"Records take {share:.1%} of the requests per second: {work.title}")
     return 0
 
 

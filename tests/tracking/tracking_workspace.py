@@ -57,6 +57,10 @@ class Counting:
         self.calls += 1
         self.tx.many(sql, rows)
 
+    @property
+    def actor(self) -> Any:
+        return self.tx.actor
+
     def announce(self, fact: Any) -> int:
         return self.tx.announce(fact)
 

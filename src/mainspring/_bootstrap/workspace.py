@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self, cast
 from mainspring._adapters.clock import SystemClock
 from mainspring._bootstrap.folder import PROJECT_FILE, find_project, find_workspace
 from mainspring._bootstrap.later import Later
-from mainspring.core.actor import Actor
+from mainspring.core.actor import SYSTEM, Actor
 from mainspring.core.errors import Invalid, Unavailable
 from mainspring.core.settings import Resolved, Value, resolve
 from mainspring.ports.clock import Clock
@@ -61,10 +61,18 @@ class Workspace:
         'FINISHED'
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Resolved], clock: Clock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, Resolved],
+        clock: Clock,
+        *,
+        attended: bool = True,
+    ) -> None:
         self.folder = folder
         self.settings = dict(settings)
         self.clock = clock
+        self.attended = attended
         _make(folder)
 
     def __enter__(self) -> Self:
@@ -138,10 +146,11 @@ class Workspace:
         return database
 
     def _connect(self, address: str) -> Database:
+        who = self.actor if self.attended else SYSTEM
         if address.startswith(("postgresql://", "postgres://")):
             from mainspring._adapters.postgres.database import PostgresDatabase
 
-            return PostgresDatabase(address, self.clock)
+            return PostgresDatabase(address, self.clock, who)
         from mainspring._adapters.sqlite.database import SqliteDatabase
 
         if address and not address.startswith("sqlite:///"):
@@ -151,7 +160,7 @@ class Workspace:
                 hint="Give sqlite:///FILE or postgresql://USER@HOST/NAME.",
             )
         file = address.removeprefix("sqlite:///") or str(self.folder / "mainspring.db")
-        return SqliteDatabase(file, self.clock)
+        return SqliteDatabase(file, self.clock, who)
 
     @cached_property
     def objects(self) -> Objects:
@@ -330,11 +339,14 @@ def open_workspace(
     clock: Clock | None = None,
     mode: str | None = None,
     given: Mapping[str, Value | None] | None = None,
+    attended: bool = True,
 ) -> Workspace:
     """The workspace in a folder or at a server's address; else the one that the settings name.
 
     Without any, the nearest upward from the current folder. A server offers runs and the registry
-    by the same methods. ``mode="offline"`` keeps what runs log on disk until it is synced.
+    by the same methods. ``mode="offline"`` keeps what runs log on disk until it is synced. The
+    record says that the person did what is done, or the service itself when it is not
+    ``attended``.
 
     Errors: ``settings.*``; ``workspace.not_a_folder``, ``workspace.not_writable``.
     """
@@ -348,7 +360,7 @@ def open_workspace(
         from mainspring._bootstrap.remote import state_folder
 
         folder = state_folder(str(settings["url"].value))
-    return Workspace(folder, settings, clock or SystemClock())
+    return Workspace(folder, settings, clock or SystemClock(), attended=attended)
 
 
 def locate_workspace(

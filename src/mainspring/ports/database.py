@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, Protocol, TypeVar
 
+from mainspring.core.actor import Actor
 from mainspring.core.events import Fact
 
 T = TypeVar("T")
@@ -31,6 +32,11 @@ class Reader(Protocol):
 
 class Transaction(Reader, Protocol):
     """Reads and writes that become durable together or not at all."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, unless a fact names another."""
+        ...
 
     def run(self, sql: str, values: Values = ()) -> int:
         """Runs a statement; the number of rows it changed."""

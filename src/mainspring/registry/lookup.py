@@ -7,12 +7,11 @@ from typing import TypeVar
 
 import msgspec
 
-from mainspring.core.actor import SYSTEM
 from mainspring.core.digest import canonical_json
 from mainspring.core.errors import Conflict, Invalid, NotFound
 from mainspring.core.names import did_you_mean
 from mainspring.core.pages import Page
-from mainspring.ports.database import Reader
+from mainspring.ports.database import Reader, Transaction
 from mainspring.registry.names import check_model_name, check_text
 from mainspring.registry.ports import RegistryStore
 from mainspring.registry.query import Query, write_token
@@ -98,9 +97,9 @@ def check_because(because: Because) -> Because:
     return because
 
 
-def actor_name(because: Because) -> str:
+def actor_name(tx: Transaction, because: Because) -> str:
     """The actor as histories show it."""
-    return str(because.actor or SYSTEM)
+    return str(because.actor or tx.actor)
 
 
 def page(query: Query, rows: list[Item], keys: Callable[[Item], Sequence[str | int]]) -> Page[Item]:

@@ -93,7 +93,7 @@ def record_move(
         after=to,
         # Within one alias time does not go back, so that a past moment has one answer.
         time=max(now, newest[0].time) if newest else now,
-        actor=actor_name(because),
+        actor=actor_name(tx, because),
         why=because.why,
         evidence=because.evidence,
         sequence=sequence,

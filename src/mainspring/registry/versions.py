@@ -376,7 +376,7 @@ class Versions:
             before=before,
             after=after,
             time=self.clock.now(),
-            actor=actor_name(because),
+            actor=actor_name(tx, because),
             why=because.why,
             evidence=because.evidence,
             sequence=self._announce(tx, kind, version, because, facts=told),

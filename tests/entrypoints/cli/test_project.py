@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 import io
 import sys
 
 import pytest
 from cli_orders import orders
 
+from mainspring._bootstrap.workspace import open_workspace
 from mainspring._entrypoints.cli import main
+from mainspring._entrypoints.cli.opening import recorded
 
 
 class Terminal(io.StringIO):
@@ -202,3 +205,24 @@ def test_doctor_finds_what_is_wrong(ingested, cli):
     wrong = [one for one in answer.document["findings"] if one["severity"] == "wrong"]
     assert [one["subject"] for one in wrong] == ["objects"]
     assert wrong[0]["todo"]
+
+
+def test_the_record_names_who_typed(project, cli, monkeypatch):
+    """What commands did is a person's: the login name's, or the setting's."""
+    person = f"person:{getpass.getuser()}"
+    assert cli("data", "ingest").code == 0
+    events = cli("audit", "log", "--json").document["events"]
+    assert events
+    assert {event["actor"] for event in events} == {person}
+    monkeypatch.setenv("MAINSPRING_ACTOR", "ann")
+    assert cli("features", "build").code == 0
+    newer = cli("audit", "log", "--json").document["events"][: -len(events)]
+    assert {event["actor"] for event in newer} == {"person:ann"}
+
+
+def test_what_nobody_typed_is_the_service_s(project):
+    """A workspace that a server or a worker opened acts by itself."""
+    with open_workspace(project / ".mainspring", attended=False) as workspace:
+        workspace.tracking.experiments.create("nightly")
+        events = recorded(workspace, lambda log: log.newest(limit=1))
+    assert [event.actor for event in events] == ["service:mainspring"]

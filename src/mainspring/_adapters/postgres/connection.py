@@ -15,6 +15,7 @@ from psycopg.types.numeric import NumericBinaryLoader
 
 from mainspring._adapters.sql import events
 from mainspring._adapters.sql.writer import check_statement
+from mainspring.core.actor import SYSTEM, Actor
 from mainspring.core.errors import Broken, Invalid, MainspringError, Unavailable
 from mainspring.core.events import Fact
 from mainspring.ports.clock import Clock
@@ -148,11 +149,12 @@ class PostgresReader:
 class PostgresTransaction(PostgresReader):
     """Reads and writes on the writer's connection."""
 
-    __slots__ = ("clock",)
+    __slots__ = ("actor", "clock")
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(self, connection: Connection, clock: Clock, actor: Actor = SYSTEM) -> None:
         super().__init__(connection)
         self.clock = clock
+        self.actor = actor
 
     def run(self, sql: str, values: Values = ()) -> int:
         check_statement(sql)

@@ -30,6 +30,7 @@ from mainspring._adapters.postgres.connection import (
 )
 from mainspring._adapters.sql import migration
 from mainspring._adapters.sql.writer import GroupWriter, Work, closed
+from mainspring.core.actor import SYSTEM, Actor
 from mainspring.core.errors import Broken, MainspringError, Unavailable
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Reader, Transaction
@@ -44,14 +45,23 @@ _AGAIN: Final = (errors.SerializationFailure, errors.DeadlockDetected)
 class PostgresDatabase:
     """A database on a server; ``url`` is a libpq connection string or ``postgresql://`` address.
 
+    ``actor``: who acts, unless a fact names another.
     ``patience_seconds`` bounds the wait for a server that went away in the middle of a commit.
     """
 
     dialect: Literal["sqlite", "postgres"] = "postgres"
 
-    def __init__(self, url: str, clock: Clock, *, patience_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        actor: Actor = SYSTEM,
+        *,
+        patience_seconds: float = 5.0,
+    ) -> None:
         self._url = url
         self._clock = clock
+        self._actor = actor
         self._patience_seconds = patience_seconds
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
         self._broken: Broken | None = None
@@ -174,7 +184,7 @@ class PostgresDatabase:
         return str(row[0]) if row else ""
 
     def _transact(self, group: list[Work]) -> None:
-        tx = PostgresTransaction(self._connection, self._clock)
+        tx = PostgresTransaction(self._connection, self._clock, self._actor)
         for item in group:
             self._run(item, tx)
 

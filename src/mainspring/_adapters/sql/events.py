@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from mainspring.core.actor import SYSTEM
 from mainspring.core.digest import Digest, canonical_json
 from mainspring.core.events import GENESIS, Event, EventKind, Fact, Ref, chain_digest
 from mainspring.core.time import from_micros, to_micros
@@ -40,7 +39,7 @@ def append(tx: Transaction, fact: Fact, clock: Clock) -> int:
         sequence=sequence + 1,
         time=from_micros(to_micros(clock.now())),
         recorded=from_micros(to_micros(datetime.now(UTC))),
-        actor=str(fact.actor or SYSTEM),
+        actor=str(fact.actor or tx.actor),
         kind=fact.kind,
         subject=fact.subject,
         facts=facts,

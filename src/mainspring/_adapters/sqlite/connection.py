@@ -14,6 +14,7 @@ from typing import Any, Final
 from mainspring._adapters.sql import events
 from mainspring._adapters.sql.writer import check_statement
 from mainspring._adapters.sqlite import bulk
+from mainspring.core.actor import SYSTEM, Actor
 from mainspring.core.errors import Broken, MainspringError, Unavailable
 from mainspring.core.events import Fact
 from mainspring.ports.clock import Clock
@@ -115,11 +116,12 @@ class SqliteReader:
 class SqliteTransaction(SqliteReader):
     """Reads and writes on the writer's connection."""
 
-    __slots__ = ("clock",)
+    __slots__ = ("actor", "clock")
 
-    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+    def __init__(self, connection: sqlite3.Connection, clock: Clock, actor: Actor = SYSTEM) -> None:
         super().__init__(connection)
         self.clock = clock
+        self.actor = actor
 
     def run(self, sql: str, values: Values = ()) -> int:
         check_statement(sql)

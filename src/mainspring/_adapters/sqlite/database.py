@@ -25,6 +25,7 @@ from mainspring._adapters.sqlite.connection import (
     connect,
     translate,
 )
+from mainspring.core.actor import SYSTEM, Actor
 from mainspring.core.errors import Broken, MainspringError, Unavailable
 from mainspring.ports.clock import Clock
 from mainspring.ports.database import Reader, Transaction
@@ -38,13 +39,17 @@ class _UndoneError(sqlite3.Error):
 
 
 class SqliteDatabase:
-    """A database in one file, or in memory when the path is ``:memory:``."""
+    """A database in one file, or in memory when the path is ``:memory:``.
+
+    ``actor``: who acts, unless a fact names another.
+    """
 
     dialect: Literal["sqlite", "postgres"] = "sqlite"
 
-    def __init__(self, path: str | Path, clock: Clock) -> None:
+    def __init__(self, path: str | Path, clock: Clock, actor: Actor = SYSTEM) -> None:
         self._path = str(path)
         self._clock = clock
+        self._actor = actor
         self._memory = self._path == ":memory:"
         self._alone = threading.RLock()  # in memory there is one connection for all
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
@@ -194,7 +199,7 @@ class SqliteDatabase:
 
     def _transact(self, group: list[Work]) -> None:
         connection = self._connection
-        tx = SqliteTransaction(connection, self._clock)
+        tx = SqliteTransaction(connection, self._clock, self._actor)
         if len(group) == 1:
             # Alone, a piece of work needs no savepoint: it is the transaction.
             self._run(group[0], tx)

@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     pin_threads()
     if arguments.until_stdin_closes:
         threading.Thread(target=stop_with_stdin, daemon=True).start()
-    with opened(arguments) as workspace:
+    with opened(arguments, attended=False) as workspace:
         said = arguments.processes
         said = int(workspace.setting("gateway_processes")) if said is None else said
         processes = said or workspace.cores

@@ -22,11 +22,16 @@ T = TypeVar("T")
 
 @contextmanager
 def opened(
-    arguments: argparse.Namespace, *, anywhere: bool = False, **settings: str
+    arguments: argparse.Namespace,
+    *,
+    anywhere: bool = False,
+    attended: bool = True,
+    **settings: str,
 ) -> Iterator[Workspace]:
     """The workspace named on the line, or the nearest; closed when the block ends.
 
-    ``anywhere``: one on a server too. ``settings`` win over all others.
+    ``anywhere``: one on a server too. ``attended``: a person does this, and not a service that
+    was started. ``settings`` win over all others.
     Errors: ``workspace.not_found`` where there is neither a workspace nor a project;
     ``workspace.no_client`` for a server's address where a folder is needed.
     """
@@ -54,7 +59,7 @@ def opened(
             "--workspace DIR.",
             folder=str(folder),
         )
-    with open_workspace(arguments.workspace, given=given) as workspace:
+    with open_workspace(arguments.workspace, given=given, attended=attended) as workspace:
         yield workspace
 
 

@@ -20,7 +20,7 @@ def play(where: Path | str | None, output: Output) -> int:
     from mainspring.core.time import EPOCH
 
     clock = ReplayClock(EPOCH)
-    with open_workspace(where, clock=clock) as workspace:
+    with open_workspace(where, clock=clock, attended=False) as workspace:
         summary = replay(workspace, clock, Progress(output))
     if output.as_json:
         output.document(summary.document())

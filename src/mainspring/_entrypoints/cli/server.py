@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     from mainspring._bootstrap.workspace import open_workspace
     from mainspring._entrypoints.server import run_server
 
-    workspace = open_workspace(arguments.workspace)
+    workspace = open_workspace(arguments.workspace, attended=False)
     run_server(
         workspace,
         host=arguments.host,

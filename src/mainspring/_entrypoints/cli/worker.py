@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     stop = Stop()
     before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with opened(arguments) as workspace:
+        with opened(arguments, attended=False) as workspace:
             worker = _worker(workspace, output, arguments.lease)
             worked = worker.once(stop) if arguments.once else worker.until(stop)
     finally:

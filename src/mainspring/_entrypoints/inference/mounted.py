@@ -56,7 +56,7 @@ def gateway_app(
 @contextmanager
 def _running(where: str | Path | None, doors: Doors, address: str) -> Iterator[Gateway]:
     """A gateway whose routes are loaded; every record is stored when it ends."""
-    with open_workspace(where) as workspace:
+    with open_workspace(where, attended=False) as workspace:
         folder = workspace.folder / SERVING_FOLDER
         (folder / RECORDS_FOLDER).mkdir(parents=True, exist_ok=True)
         with alone(folder), _gateway(workspace, folder, doors) as gateway:
