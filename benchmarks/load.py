@@ -5,9 +5,13 @@ A generator in Python would cost more than the gateway it is to measure.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -43,6 +47,20 @@ def load(server: Server, case: Case, folder: Path, *, connections: int, seconds:
         said["p99_ms"],
         spent / said["requests"] * 1e6,
     )
+
+
+@contextlib.contextmanager
+def loaded(case: Case, folder: Path, *, connections: int, seconds: int) -> Iterator[None]:
+    """Load beside what the block does. Errors: ``RuntimeError`` when any request failed."""
+    (folder / "body").write_bytes(case.body)
+    headers = "".join(f"{name}: {value}\n" for name, value in case.headers.items())
+    (folder / "headers").write_text(headers)
+    with ThreadPoolExecutor(1) as beside:
+        said = beside.submit(run, case, folder, connections, seconds)
+        time.sleep(WARM_SECONDS)
+        yield
+        if said.result()["failures"]:
+            raise RuntimeError(f"{case.url}: {said.result()}")
 
 
 def middle(rounds: list[Load]) -> Load:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from segment_text import SegmentText
 
 from mainspring.core.errors import Broken, Unavailable
 from mainspring.serving.recorder import Recorder, RecorderLimits
@@ -16,7 +17,6 @@ from mainspring.serving.records import (
     MARK,
     Answered,
     Layout,
-    SegmentEncoder,
     answers_frame,
     inputs_frame,
     read_blocks,
@@ -56,7 +56,7 @@ def ids_of(folder) -> list[str]:
 
 def test_what_was_answered_comes_back():
     """Every column of a record survives the file: nulls, decisions and the lack of them too."""
-    encoder = SegmentEncoder()
+    encoder = SegmentText()
     data = MARK + encoder.encode(answered(["a", "b", "c"]))
     data += encoder.encode(answered(["a", "b", "c"], WATCHER))
     (_, layout, rows), (end, watcher, copies) = read_blocks(data)
@@ -82,7 +82,7 @@ def test_what_was_answered_comes_back():
 @settings(max_examples=60)
 def test_a_torn_file_loses_its_tail_only(sizes, data):
     """Cut anywhere, a segment gives exactly the blocks that are whole, and knows where they end."""
-    encoder = SegmentEncoder()
+    encoder = SegmentText()
     text, ends = MARK, []
     for number, size in enumerate(sizes):
         text += encoder.encode(answered([f"{number}-{n}" for n in range(size)]))
@@ -97,7 +97,7 @@ def test_a_torn_file_loses_its_tail_only(sizes, data):
 
 def test_a_flipped_bit_ends_the_reading():
     """Damaged rows are never handed on as if they were whole."""
-    encoder = SegmentEncoder()
+    encoder = SegmentText()
     first = MARK + encoder.encode(answered(["a"]))
     data = bytearray(first + encoder.encode(answered(["b"])))
     data[len(first) + 20] ^= 1
@@ -189,7 +189,7 @@ def test_segments_end_by_size(tmp_path):
 
 def test_the_segment_of_a_dead_writer_is_sealed_without_its_tail(tmp_path):
     """After a kill the whole blocks are kept, and a half one never happened."""
-    whole = MARK + SegmentEncoder().encode(answered(["kept"]))
+    whole = MARK + SegmentText().encode(answered(["kept"]))
     (tmp_path / "0001.open").write_bytes(whole + b"\x99\x00\x00\x00 half a block")
     (tmp_path / "0002.open").write_bytes(MARK[:3])
     assert [path.name for path in seal_abandoned(tmp_path)] == ["0001.segment"]
@@ -211,10 +211,35 @@ def test_the_segment_of_a_living_writer_is_left_alone(tmp_path):
 
 def test_reading_goes_on_from_an_offset(tmp_path):
     """A reader that remembers its place sees each row once."""
-    encoder = SegmentEncoder()
+    encoder = SegmentText()
     blocks = [encoder.encode(answered([name])) for name in "abc"]
     path = tmp_path / "0001.segment"
     path.write_bytes(MARK + b"".join(blocks))
     first = next(read_segment(path))
     rest = list(read_segment(path, after=first.offset))
     assert [batch.rows.ids for batch in rest] == [["b"], ["c"]]
+
+
+def test_answers_of_several_variants_come_back_whatever_their_order(tmp_path):
+    """Rows are gathered by who answered: few or many, alone or in a matrix, none is lost."""
+    recorder = Recorder(tmp_path, RecorderLimits(flush_seconds=60))
+    layouts = [LAYOUT, WATCHER, Layout(7, "late", "canary", "4", "canary", ("miles",), ())]
+    expected = set()
+    for number in range(200):
+        layout = layouts[number % 3]
+        rows = 100 if number == 50 else 1 + number % 2
+        ids = [f"{number}-{row}" for row in range(rows)]
+        assert recorder.append(answered(ids, layout, ids_given=number % 5 == 0))
+        expected |= {(layout.variant, number % 5 == 0, id_) for id_ in ids}
+        if number == 120:
+            recorder.seal()
+    recorder.close()
+    found = [
+        (batch.layout.variant, batch.rows.ids_given, id_)
+        for path in sealed_segments(tmp_path)
+        for batch in read_segment(path)
+        for id_ in batch.rows.ids
+    ]
+    assert len(found) == len(expected)
+    assert set(found) == expected
+    assert recorder.stored_rows == len(expected)

@@ -6,11 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
+from segment_text import SegmentText
 
 from mainspring._adapters.delta.tables import DeltaTables
 from mainspring.core.schema import InputColumn, Signature
 from mainspring.ports.tables import TableVersion
-from mainspring.serving.records import MARK, Answered, Layout, SegmentEncoder
+from mainspring.serving.records import MARK, Answered, Layout
 from mainspring.serving.shipping import Shipped, inputs_table, prediction_table, ship
 
 SIGNATURE = Signature(
@@ -45,7 +46,7 @@ def answered(ids, layout=LAYOUT, *, given=True):
 
 def segment(folder, name, *blocks):
     folder.mkdir(exist_ok=True)
-    encoder = SegmentEncoder()
+    encoder = SegmentText()
     text = MARK + b"".join(encoder.encode(block) for block in blocks)
     (folder / f"{name}.segment").write_bytes(text)
 

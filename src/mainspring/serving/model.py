@@ -118,15 +118,14 @@ class RowColumns(Mapping[str, NDArray[Any]]):
 
     def stack(self, all_of: Sequence[Mapping[str, NDArray[Any]]]) -> Columns | None:
         """The rows of all below each other; None where some came otherwise or in another order."""
-        rows, matrices = [], []
-        for one in all_of:
-            if not isinstance(one, RowColumns) or one.order is not self.order:
-                return None
-            rows.append(one.cells)
-            matrices.append(one.matrix)
-        matrix = np.concatenate(matrices)
+        rows = [one for one in all_of if isinstance(one, RowColumns) and one.order is self.order]
+        if len(rows) < len(all_of):
+            return None
+        matrix = np.concatenate([one.matrix for one in rows])
         return {
-            name: matrix[:, place] if labels is None else _objects([row[place] for row in rows])
+            name: matrix[:, place]
+            if labels is None
+            else _objects([row.cells[place] for row in rows])
             for (name, place), labels in zip(
                 self.order.places.items(), self.order.labels, strict=True
             )

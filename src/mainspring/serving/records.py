@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -33,7 +33,6 @@ from mainspring.core.errors import Broken
 MARK: Final = b"MSPREC\x00\x01"
 _HEAD: Final = struct.Struct("<II")
 _UNDECIDED: Final = -1
-_BLOCK_ROWS: Final = 256  # of several answers; encoding them takes less than a millisecond
 
 
 class Layout(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -78,15 +77,14 @@ class Outcomes(msgspec.Struct, frozen=True, array_like=True, tag=3):
     by_entity: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """Rows that one variant answered, as the gateway hands them to the log.
 
     Shapes: every sequence and column has the length of ``ids``. ``inputs`` holds the columns to
     record. The arrays must not change afterwards.
     """
 
-    layout: Layout  # its number is not used: each segment numbers its own
+    layout: Layout  # its number is not used: each writer numbers its own
     ids: Sequence[str]
     ids_given: bool
     entities: Sequence[str]
@@ -98,34 +96,55 @@ class Answered:
     inputs: Mapping[str, NDArray[Any]]
 
 
+class Block(NamedTuple):
+    """Bytes to append to a segment; ``layout`` is the one of its rows, if it holds rows."""
+
+    layout: Layout | None
+    data: bytes
+
+
 _block = msgspec.msgpack.Decoder(Layout | Rows | Outcomes)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Layouts:
+    """The layouts of one writer, numbered for all its segments."""
+
+    def __init__(self) -> None:
+        self._known: dict[Layout, Layout] = {}
+
+    def numbered(self, layout: Layout) -> Layout:
+        """The layout with its number."""
+        known = self._known.get(layout)
+        if known is None:
+            known = msgspec.structs.replace(layout, number=len(self._known))
+            self._known[layout] = known
+        return known
+
+
+def rows_block(layout: Layout, some: Sequence[Answered]) -> Block:
+    """Answers of one layout, which has its number, with ids that were all given or all made."""
+    return Block(layout, _framed(_rows(some, layout.number)))
+
+
+def outcomes_block(outcomes: Outcomes) -> Block:
+    """What became of predictions."""
+    return Block(None, _framed(outcomes))
 
 
 class SegmentEncoder:
-    """The bytes of one segment, block by block; remembers which layouts the segment has told."""
+    """The bytes of one segment, block by block: each layout is told before its first rows."""
 
     def __init__(self) -> None:
-        self._known: dict[Layout, int] = {}
-        self._encoder = msgspec.msgpack.Encoder()
+        self._told: set[int] = set()
 
-    def encode(self, answered: Answered | Sequence[Answered] | Outcomes) -> bytes:
-        """The blocks to append for some rows, or for some outcomes.
-
-        Several answers are of one layout, with ids that were all given or all made.
-        """
-        if isinstance(answered, Outcomes):
-            return self._block(answered)
-        some = (answered,) if isinstance(answered, Answered) else answered
-        layout, told = some[0].layout, b""
-        number = self._known.get(layout)
-        if number is None:
-            number = self._known[layout] = len(self._known)
-            told = self._block(msgspec.structs.replace(layout, number=number))
-        return told + self._block(_rows(some, number))
-
-    def _block(self, value: Layout | Rows | Outcomes) -> bytes:
-        payload = self._encoder.encode(value)
-        return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+    def encode(self, block: Block) -> bytes:
+        """The bytes to append for a block."""
+        layout = block.layout
+        if layout is None or layout.number in self._told:
+            return block.data
+        self._told.add(layout.number)
+        return _framed(layout) + block.data
 
 
 def read_blocks(data: bytes) -> Iterator[tuple[int, Layout, Rows]]:
@@ -218,38 +237,21 @@ def input_column(name: str) -> str:
     return f"input_{name}" if name in {"prediction_id", "event_time"} else name
 
 
-def together(waiting: Iterable[Answered]) -> Iterator[list[Answered]]:
-    """Answers that follow each other, gathered to what one block may hold."""
-    group: list[Answered] = []
-    rows = 0
-    for one in waiting:
-        fits = rows + len(one.ids) <= _BLOCK_ROWS
-        if group and not (fits and _are_alike(group[0], one)):
-            yield group
-            group, rows = [], 0
-        group.append(one)
-        rows += len(one.ids)
-    if group:
-        yield group
-
-
-def _are_alike(one: Answered, other: Answered) -> bool:
-    return one.layout is other.layout and one.ids_given == other.ids_given
-
-
 def _rows(some: Sequence[Answered], number: int) -> Rows:
     first, lengths = some[0], [len(one.ids) for one in some]
     inputs = _inputs([one.inputs for one in some], (*first.layout.numbers, *first.layout.texts))
+    received = _repeated([one.received_micros for one in some], lengths)
+    undecided = all(one.decision is None for one in some)
     return Rows(
         layout=number,
-        ids=[each for one in some for each in one.ids],
+        ids=list(chain.from_iterable([one.ids for one in some])),
         ids_given=first.ids_given,
-        entities=[each for one in some for each in one.entities],
-        event_times=b"".join([_times(one) for one in some]),
-        received_micros=_repeated([one.received_micros for one in some], lengths),
+        entities=list(chain.from_iterable([one.entities for one in some])),
+        event_times=_times(some, received),
+        received_micros=received,
         latency_micros=_repeated([one.latency_micros for one in some], lengths),
-        score=b"".join([one.score.astype("<f8", copy=False).tobytes() for one in some]),
-        decision=b"".join([_verdict(one) for one in some]),
+        score=np.concatenate([one.score for one in some], dtype="<f8").tobytes(),
+        decision=b"\xff" * sum(lengths) if undecided else b"".join(map(_verdict, some)),
         numbers=_numbers([inputs[name] for name in first.layout.numbers], sum(lengths)),
         texts=[inputs[name].tolist() for name in first.layout.texts],
     )
@@ -267,10 +269,15 @@ def _inputs(
     return {name: np.concatenate([one[name] for one in some]) for name in names}
 
 
-def _times(one: Answered) -> bytes:
-    if one.event_times is None:
-        return one.received_micros.to_bytes(8, "little", signed=True) * len(one.ids)
-    return one.event_times.astype("<i8", copy=False).tobytes()
+def _times(some: Sequence[Answered], received: int | bytes) -> bytes:
+    if isinstance(received, bytes) and all(one.event_times is None for one in some):
+        return received
+    return b"".join(
+        one.received_micros.to_bytes(8, "little", signed=True) * len(one.ids)
+        if one.event_times is None
+        else one.event_times.astype("<i8", copy=False).tobytes()
+        for one in some
+    )
 
 
 def _repeated(values: Sequence[int], lengths: Sequence[int]) -> int | bytes:
@@ -297,6 +304,11 @@ def _numbers(columns: Sequence[NDArray[Any]], count: int) -> list[bytes]:
         return []
     data = np.concatenate(columns, dtype="<f8", casting="unsafe").tobytes()
     return [data[at : at + 8 * count] for at in range(0, len(data), 8 * count)]
+
+
+def _framed(value: Layout | Rows | Outcomes) -> bytes:
+    payload = _encode(value)
+    return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def _payloads(data: bytes) -> Iterator[tuple[int, memoryview]]:
