@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from math import isnan
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mainspring.core.errors import Invalid
 from mainspring.core.ids import RunId
-from mainspring.tracking.lines import MOST_POINTS, Line
+from mainspring.tracking.lines import MOST_POINTS, Line, Record
+from mainspring.tracking.types import Batch, Point
 
 NAMES = st.lists(st.sampled_from("abc"), unique=True, max_size=3).map(tuple)
 CALL = st.tuples(NAMES, st.integers(-3, 40), st.integers(0, 60), st.floats(allow_nan=True))
-Point = tuple[str, int, int, float | None]
+Seen = tuple[str, int, int, float | None]
 
 
 def line() -> Line:
@@ -26,9 +28,9 @@ def put(queue: Line, names: tuple[str, ...], step: int, time_ms: int, value: flo
     queue.calls.append((names, step, time_ms * 1_000_000 + 999_999, *[value] * len(names)))
 
 
-def taken(queue: Line) -> list[Point]:
+def taken(queue: Line) -> list[Seen]:
     """All points that the records hold, in series too; a NaN is None."""
-    found: list[Point] = []
+    found: list[Seen] = []
     while (record := queue.take()) is not None:
         batch = record.batch()
         found += [(key, step, at, seen(value)) for key, value, step, at in batch.points]
@@ -84,7 +86,7 @@ def test_a_record_is_bounded_by_its_points(wide: int):
 
 def test_calls_of_many_threads_are_taken_once_each():
     """While one takes, others put: nothing is lost and nothing comes twice."""
-    queue, found, done = line(), list[Point](), threading.Event()
+    queue, found, done = line(), list[Seen](), threading.Event()
 
     def write(number: int) -> None:
         for step in range(5_000):
@@ -113,3 +115,12 @@ def test_names_are_known_in_bounded_memory():
     assert len(queue.known) <= 1_000
     with pytest.raises(Invalid, match="name"):
         queue.know(("a\0b",), 0)
+
+
+def test_a_record_that_an_earlier_version_spooled_is_read():
+    """It has no series; its points are logged as they were."""
+    spooled = ["r", [["m", 0.5, 2, 3]], [["p", "1"]], [["t", "x"]], None]
+    record = msgspec.msgpack.decode(msgspec.msgpack.encode(spooled), type=Record)
+    assert record.batch() == Batch(
+        points=(Point("m", 0.5, 2, 3),), params=(("p", "1"),), tags=(("t", "x"),)
+    )
