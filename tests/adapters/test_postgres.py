@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -254,3 +255,18 @@ def test_a_wrong_address_is_unavailable():
         PostgresDatabase("postgresql://nobody@127.0.0.1:1/none", FakeClock())
     assert caught.value.code == "database.unavailable"
     assert sys.exc_info() == (None, None, None)
+
+
+@pytest.mark.services
+def test_asking_for_a_lost_commit_keeps_one_connection(url, clock):
+    """While the server is still at a transaction it is asked again and again, by one connection."""
+    database = PostgresDatabase(url, clock, patience_seconds=0.5)
+    with psycopg.connect(url) as other:
+        number = other.execute("SELECT pg_current_xact_id()::text").fetchone()[0]
+        found = database._outcome(number, psycopg.OperationalError("the answer was lost"))
+        assert found.code == "database.unknown"
+        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        deadline = time.monotonic() + 10  # a server's process takes its time to end
+        while (open_ones := other.execute(count).fetchone()[0]) > 2:
+            assert time.monotonic() < deadline, open_ones
+    database.close()

@@ -66,9 +66,13 @@ def connect(url: str) -> Connection:
         connection = psycopg.connect(
             url, autocommit=True, connect_timeout=5, application_name="mainspring"
         )
+    except psycopg.Error as error:
+        raise translate(error) or away(str(error)) from error
+    try:
         connection.execute("SET synchronous_commit = on")
         connection.execute("SET TimeZone = 'UTC'")
     except psycopg.Error as error:
+        connection.close()  # the server let us in and ended
         raise translate(error) or away(str(error)) from error
     connection.adapters.register_loader("numeric", _WholeNumbers)
     connection.adapters.register_dumper(bool, _Flags)

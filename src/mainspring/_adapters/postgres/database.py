@@ -223,6 +223,7 @@ class PostgresDatabase:
         until = time.monotonic() + self._patience_seconds
         while time.monotonic() < until:
             with suppress(Unavailable, psycopg.Error):
+                self._connection.close()
                 self._connection = connect(self._url)
                 sql = "SELECT pg_xact_status(%s::xid8)"
                 row = self._connection.execute(sql, (number,)).fetchone()
