@@ -270,3 +270,14 @@ def test_asking_for_a_lost_commit_keeps_one_connection(url, clock):
         while (open_ones := other.execute(count).fetchone()[0]) > 2:
             assert time.monotonic() < deadline, open_ones
     database.close()
+
+
+@pytest.mark.services
+def test_a_commit_that_a_crash_wiped_out_is_known_at_once(url, clock):
+    """A number that the recovered server has yet to give was never committed."""
+    database = PostgresDatabase(url, clock, patience_seconds=30)
+    begun = time.monotonic()
+    found = database._outcome(str(10**9), psycopg.OperationalError("the answer was lost"))
+    assert found.code == "database.unavailable"
+    assert time.monotonic() - begun < 10
+    database.close()

@@ -108,12 +108,12 @@ class MatrixColumns(Mapping[str, NDArray[Any]]):
 class RowColumns(Mapping[str, NDArray[Any]]):
     """One row that came cell by cell, in the order of a signature; columns are made when asked for.
 
-    ``cells``: a number or None, a text or None.
+    ``cells``: a number or None, a text or None; kept where there are texts.
     """
 
     def __init__(self, cells: list[Any], order: Order) -> None:
         self.order = order
-        self.cells = cells
+        self.cells = cells if order.has_texts else ()  # numbers are in the matrix
         self.matrix = order.row(cells)
 
     def stack(self, all_of: Sequence[Mapping[str, NDArray[Any]]]) -> Columns | None:
@@ -161,6 +161,7 @@ class Order:
             None if column.type == "number" else np.array([*column.categories, None], dtype=object)
             for column in signature.inputs
         ]
+        self.has_texts = any(labels is not None for labels in self.labels)
         self._codes = [
             (place, codes)
             for place, column in enumerate(signature.inputs)

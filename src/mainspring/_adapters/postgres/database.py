@@ -222,7 +222,7 @@ class PostgresDatabase:
         """What became of a commit whose answer was lost."""
         until = time.monotonic() + self._patience_seconds
         while time.monotonic() < until:
-            with suppress(Unavailable, psycopg.Error):
+            try:
                 self._connection.close()
                 self._connection = connect(self._url)
                 sql = "SELECT pg_xact_status(%s::xid8)"
@@ -231,7 +231,11 @@ class PostgresDatabase:
                     return None
                 if row and row[0] == "aborted":
                     return away(str(error))
-            time.sleep(0.1)  # the server is starting, or still at it
+            except errors.InvalidParameterValue:  # a number that is not given yet: after a crash
+                return away(str(error))
+            except (Unavailable, psycopg.Error):
+                pass  # it is starting
+            time.sleep(0.1)  # or still at it
         return Unavailable(
             "database.unknown",
             "The server went away in the middle of a commit and did not come back in time.",
