@@ -84,8 +84,8 @@ class ActiveRun:
             step = self._step + 1
         elif type(step) is not int or not MIN_INT <= step <= MAX_INT:
             step = whole(step)  # NumPy's, for one; no spool takes it
-        if type(values) is not dict:
-            values = _numbers(values)
+        # A copy, in one step: another thread may change the dictionary meanwhile.
+        values = values.copy() if type(values) is dict else _numbers(values)
         for value in values.values():
             if type(value) is not float:
                 values = _numbers(values)

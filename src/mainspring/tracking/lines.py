@@ -19,7 +19,7 @@ from mainspring.tracking.types import Batch, Point
 
 MOST_POINTS: Final = 20_000
 _PAIRS: Final = 100
-_AT_ONCE: Final = 5_000  # calls that are taken together, whatever their width
+_AT_ONCE: Final = 1_000  # calls that are taken together, whatever their widths
 _FEW: Final = 16  # points of a metric that are not worth columns
 _MOST_KNOWN: Final = 1_000
 Names = tuple[str, ...]
